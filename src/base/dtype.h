@@ -1,0 +1,45 @@
+#pragma once
+// Element types and the conversions between float and the two 16-bit float formats.
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+namespace ldmpi {
+
+enum class DType : std::uint8_t { F32, BF16, F16, F64, I64, I32, U32, U8 };
+
+/// Bytes of one element.
+[[nodiscard]] std::size_t size_of(DType type) noexcept;
+
+/// Short name: f32, bf16, f16, f64, i64, i32, u32, u8.
+[[nodiscard]] std::string_view name_of(DType type) noexcept;
+
+/// The inverse of name_of; also accepts fp32, fp16. Nothing if the name is unknown.
+[[nodiscard]] std::optional<DType> dtype_from_name(std::string_view name) noexcept;
+
+[[nodiscard]] constexpr bool is_half(DType type) noexcept { return type == DType::BF16 || type == DType::F16; }
+
+/// bfloat16 bits of x, rounded to nearest even; NaN stays a quiet NaN.
+[[nodiscard]] inline std::uint16_t to_bf16(float x) noexcept {
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  if ((bits & 0x7fffffffU) > 0x7f800000U) return static_cast<std::uint16_t>((bits >> 16) | 0x40U);
+  return static_cast<std::uint16_t>((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16);
+}
+
+[[nodiscard]] inline float from_bf16(std::uint16_t bits) noexcept {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+}
+
+/// IEEE half bits of x, rounded to nearest even; overflow gives infinity.
+[[nodiscard]] std::uint16_t to_f16(float x) noexcept;
+[[nodiscard]] float from_f16(std::uint16_t bits) noexcept;
+
+/// Converts `count` elements of a floating type (f32, bf16, f16, f64) at `source` to float and back.
+void convert_to_float(const void* source, DType type, float* target, std::size_t count);
+void convert_from_float(const float* source, DType type, void* target, std::size_t count);
+
+}  // namespace ldmpi
