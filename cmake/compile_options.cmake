@@ -4,7 +4,7 @@ target_include_directories(ldmpi_options INTERFACE ${PROJECT_SOURCE_DIR}/src)
 target_compile_options(ldmpi_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror)
 # GCC 12 reports false positives for these in inlined standard containers.
 target_compile_options(ldmpi_options INTERFACE -Wno-error=maybe-uninitialized -Wno-error=stringop-overflow
-                       -Wno-error=array-bounds -Wno-error=restrict -Wno-error=dangling-pointer)
+                       -Wno-error=array-bounds -Wno-restrict -Wno-error=dangling-pointer)
 
 if(LDMPI_ARCH STREQUAL "default")
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")

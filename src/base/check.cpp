@@ -2,8 +2,8 @@
 
 namespace ldmpi {
 
-void check_failed(const char* expression, const std::string& message, std::source_location where) {
-  fail(Exit::Internal, "internal error: {} [{} at {}:{}]", message, expression, where.file_name(), where.line());
+void check_failed(const char* expression, const std::string& message, const char* file, int line) {
+  fail(Exit::Internal, "internal error: {} [{} at {}:{}]", message, expression, file, line);
 }
 
 }  // namespace ldmpi

@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <source_location>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -48,8 +47,7 @@ void require(bool condition, Exit code, fmt::format_string<Args...> format, Args
 }
 
 /// Throws Error(Exit::Internal) naming file and line; the body of LDMPI_CHECK.
-[[noreturn]] void check_failed(const char* expression, const std::string& message,
-                               std::source_location where = std::source_location::current());
+[[noreturn]] void check_failed(const char* expression, const std::string& message, const char* file, int line);
 
 }  // namespace ldmpi
 
@@ -57,5 +55,5 @@ void require(bool condition, Exit code, fmt::format_string<Args...> format, Args
 #define LDMPI_CHECK(condition, ...)                                                      \
   do {                                                                                   \
     if (!(condition)) [[unlikely]]                                                       \
-      ::ldmpi::check_failed(#condition, ::fmt::format(__VA_ARGS__));                     \
+      ::ldmpi::check_failed(#condition, ::fmt::format(__VA_ARGS__), __FILE__, __LINE__); \
   } while (false)

@@ -1,0 +1,88 @@
+#include "backend/formula_lowering.h"
+
+#include <algorithm>
+#include <fmt/ranges.h>
+
+#include <array>
+
+namespace ldmpi::backend {
+namespace {
+
+constexpr std::size_t kConvolutionWorkspace = std::size_t{64} << 20;
+constexpr std::size_t kMatMulWorkspace = std::size_t{32} << 20;  // what cuBLASLt asks for on Hopper
+
+std::int64_t padded(std::int64_t channels) { return (channels + 7) / 8 * 8; }
+
+class FormulaLowering final : public Lowering {
+ public:
+  explicit FormulaLowering(std::string target) : target_(std::move(target)) {}
+
+  std::string target() const override { return target_; }
+
+  NodeAnswer answer(const ir::Op& op, const NodeTypes& types) const override {
+    NodeAnswer answer{.workspace_bytes = 0, .pitched_inputs = true, .pitched_outputs = true, .overwrites_first = false};
+    if (std::holds_alternative<ir::Conv2d>(op) || std::holds_alternative<ir::Conv2dInputGrad>(op) ||
+        std::holds_alternative<ir::Conv2dWeightGrad>(op)) {
+      answer.workspace_bytes = kConvolutionWorkspace;
+    } else if (std::holds_alternative<ir::MatMul>(op)) {
+      answer.workspace_bytes = kMatMulWorkspace;
+    } else if (std::holds_alternative<ir::AttentionGrad>(op)) {
+      // dq in fp32 and the row sums of do * o.
+      const auto& q = types.inputs[1];
+      answer.workspace_bytes = static_cast<std::size_t>(q.count() * 4 + types.inputs[5].count() * 4);
+    } else if (std::holds_alternative<ir::GroupNormGrad>(op) || std::holds_alternative<ir::LayerNormGrad>(op) ||
+               std::holds_alternative<ir::SumRows>(op)) {
+      answer.workspace_bytes = static_cast<std::size_t>(types.inputs.back().columns() + types.inputs[0].columns()) * 4 * 256;
+    } else if (std::holds_alternative<ir::SumSquares>(op)) {
+      answer.workspace_bytes = 4096 * sizeof(double);
+    } else if (std::holds_alternative<ir::Unary>(op) || std::holds_alternative<ir::UnaryGrad>(op) ||
+               std::holds_alternative<ir::Add>(op) || std::holds_alternative<ir::Scale>(op) ||
+               std::holds_alternative<ir::AddChannels>(op)) {
+      answer.overwrites_first = true;
+    }
+    return answer;
+  }
+
+  WeightLayout weight_layout(const Shape& block) const override {
+    if (block.rank() != 4) return {"plain", block.count()};
+    return {"ohwi8", padded(block[0]) * padded(block[1]) * block[2] * block[3]};
+  }
+
+  void pack(const Shape& block, std::span<const float> canonical, std::span<float> storage) const override {
+    std::fill(storage.begin(), storage.end(), 0.0F);
+    visit(block, [&](std::size_t from, std::size_t to) { storage[to] = canonical[from]; });
+  }
+  void unpack(const Shape& block, std::span<const float> storage, std::span<float> canonical) const override {
+    visit(block, [&](std::size_t from, std::size_t to) { canonical[from] = storage[to]; });
+  }
+
+ private:
+  // Calls f(canonical index, storage index) for every element.
+  template <typename F>
+  static void visit(const Shape& block, F f) {
+    if (block.rank() != 4) {
+      for (std::size_t i = 0; i < static_cast<std::size_t>(block.count()); ++i) f(i, i);
+      return;
+    }
+    const auto inner = padded(block[1]);
+    std::size_t from = 0;
+    for (std::int64_t o = 0; o < block[0]; ++o)
+      for (std::int64_t c = 0; c < block[1]; ++c)
+        for (std::int64_t u = 0; u < block[2]; ++u)
+          for (std::int64_t v = 0; v < block[3]; ++v)
+            f(from++, static_cast<std::size_t>(((o * block[2] + u) * block[3] + v) * inner + c));
+  }
+
+  std::string target_;
+};
+
+}  // namespace
+
+std::unique_ptr<Lowering> make_formula_lowering(const std::string& target) {
+  constexpr std::array kTargets{"cuda", "cuda:a100", "cuda:h100", "cuda:h200", "cuda:b200", "cuda:rtx4090"};
+  const bool known = std::find(kTargets.begin(), kTargets.end(), target) != kTargets.end();
+  require(known, Exit::BadConfig, "--target {}: unknown. Known are cpu, cpu:threads=N, {}", target, fmt::join(kTargets, ", "));
+  return std::make_unique<FormulaLowering>(target);
+}
+
+}  // namespace ldmpi::backend

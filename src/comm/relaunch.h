@@ -1,0 +1,22 @@
+#pragma once
+// `--num_gpus N`: the number of ranks, wherever the program was started.
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "comm/environment.h"
+
+namespace ldmpi::comm {
+
+/// Makes `num_gpus` the number of ranks. Returns where it already is. Outside a launcher and with num_gpus > 1 the
+/// process becomes `mpirun -n num_gpus ... <this program> arguments` and never returns. `arguments` is argv without
+/// the program name. Throws Error(BadConfig) inside a launcher with another number of ranks or for num_gpus < 1,
+/// Error(NoDevice) where mpirun is missing or is not Open MPI's.
+void relaunch_under_mpirun(const Environment& environment, int num_gpus, std::span<const char* const> arguments);
+
+/// The command line that relaunch_under_mpirun executes.
+[[nodiscard]] std::vector<std::string> mpirun_command(int num_gpus, const std::string& program,
+                                                      std::span<const char* const> arguments);
+
+}  // namespace ldmpi::comm

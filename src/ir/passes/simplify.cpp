@@ -1,0 +1,64 @@
+#include <map>
+#include <string>
+
+#include "ir/passes/passes.h"
+#include "ir/passes/rewrite.h"
+
+namespace ldmpi::ir {
+namespace {
+
+// Collectives have to be equal on all ranks and marks are read by the host: neither is ever dropped or merged.
+bool is_fixed(const Node& node) {
+  return !writes_of(node.op).empty() || node.outputs.empty() || std::holds_alternative<WaitCollective>(node.op) ||
+         std::holds_alternative<SumRanks>(node.op);
+}
+
+}  // namespace
+
+Graph merge_equal(const Graph& graph) {
+  Rewriter rewriter(graph);
+  std::vector<int> version(graph.value_count(), 0);  // of a persistent value: how often it was written so far
+  std::multimap<std::string, std::size_t> seen;
+  for (std::size_t n = 0; n < graph.nodes().size(); ++n) {
+    const auto& node = graph.nodes()[n];
+    for (int i : writes_of(node.op)) ++version[static_cast<std::size_t>(node.inputs[static_cast<std::size_t>(i)].id)];
+    if (is_fixed(node)) {
+      rewriter.copy(node);
+      continue;
+    }
+    std::string key{name_of(node.op)};
+    for (auto input : node.inputs)
+      key += fmt::format(" {}.{}", rewriter.map(input).id, version[static_cast<std::size_t>(input.id)]);
+    const Node* equal = nullptr;
+    for (auto [it, end] = seen.equal_range(key); it != end && equal == nullptr; ++it)
+      if (graph.nodes()[it->second].op == node.op) equal = &graph.nodes()[it->second];
+    if (equal == nullptr) {
+      seen.emplace(std::move(key), n);
+      rewriter.copy(node);
+    } else {
+      for (std::size_t i = 0; i < node.outputs.size(); ++i) rewriter.set(node.outputs[i], rewriter.map(equal->outputs[i]));
+    }
+  }
+  return std::move(rewriter).finish();
+}
+
+Graph remove_dead(const Graph& graph) {
+  std::vector<bool> live(graph.value_count(), false);
+  for (const auto& [value, binding] : graph.bindings()) live[static_cast<std::size_t>(value.id)] = true;
+  for (const auto& [label, value] : graph.outputs()) live[static_cast<std::size_t>(value.id)] = true;
+  std::vector<bool> kept(graph.nodes().size(), false);
+  for (std::size_t n = graph.nodes().size(); n-- > 0;) {
+    const auto& node = graph.nodes()[n];
+    bool keep = is_fixed(node);
+    for (auto output : node.outputs) keep = keep || live[static_cast<std::size_t>(output.id)];
+    if (!keep) continue;
+    kept[n] = true;
+    for (auto input : node.inputs) live[static_cast<std::size_t>(input.id)] = true;
+  }
+  Rewriter rewriter(graph);
+  for (std::size_t n = 0; n < graph.nodes().size(); ++n)
+    if (kept[n]) rewriter.copy(graph.nodes()[n]);
+  return std::move(rewriter).finish();
+}
+
+}  // namespace ldmpi::ir
