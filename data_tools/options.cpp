@@ -27,9 +27,10 @@ bool assign(const Options::Target& target, std::string_view text) {
   return flag || text == "false" || text == "off" || text == "0";
 }
 
+/// The default for the help; nothing where 0 stands for "not given".
 std::string text_of(const Options::Target& target) {
   if (auto* const* in = std::get_if<std::string*>(&target)) return **in;
-  if (auto* const* in = std::get_if<std::int64_t*>(&target)) return fmt::to_string(**in);
+  if (auto* const* in = std::get_if<std::int64_t*>(&target)) return **in == 0 ? "" : fmt::to_string(**in);
   if (auto* const* in = std::get_if<double*>(&target)) return fmt::to_string(**in);
   return "";
 }

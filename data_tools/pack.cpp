@@ -48,7 +48,7 @@ bool read_options(Arguments arguments, PackOptions& o) {
   options.add("text_seed", &o.text_seed, "N", "text encoder words: seed");
   options.add("time_ids", &o.time_ids, "", "store SDXL time ids (original size, crop, target size)");
   options.add("num_shards", &o.num_shards, "N", "number of shards, or");
-  options.add("shard_size", &o.shard_size, "N", "samples per shard (default 4096)");
+  options.add("shard_size", &o.shard_size, "N", "pictures per shard (default 4096)");
   options.add("offset", &o.offset, "N", "leave out the first N pictures");
   options.add("limit", &o.limit, "N", "use at most N pictures, 0 = all");
   options.add("split", &o.split, "train|test", "part of fashion-mnist");

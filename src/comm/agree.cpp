@@ -48,7 +48,8 @@ Failure describe(const std::exception_ptr& exception) {
 
 void settle(Communicator& communicator, const std::exception_ptr& exception) {
   const int ranks = communicator.size();
-  const auto first = static_cast<int>(communicator.all_reduce_min(std::int64_t{exception ? communicator.rank() : ranks}));
+  const auto first =
+      static_cast<int>(communicator.all_reduce_min(std::int64_t{exception ? communicator.rank() : ranks}));
   if (first == ranks) return;
   if (ranks == 1) std::rethrow_exception(exception);
 
@@ -60,8 +61,8 @@ void settle(Communicator& communicator, const std::exception_ptr& exception) {
             : fmt::format("rank {} on {}: {}", communicator.rank(),
                           communicator.hosts()[static_cast<std::size_t>(communicator.rank())], mine.message),
       first);
-  const auto words = communicator.all_gather_text(
-      fmt::format("{} {}", static_cast<int>(mine.code), exception && !named ? 1 : 0));
+  const auto words =
+      communicator.all_gather_text(fmt::format("{} {}", static_cast<int>(mine.code), exception && !named ? 1 : 0));
   std::vector<int> others;
   for (int rank = first + 1; rank < ranks; ++rank)
     if (words[static_cast<std::size_t>(rank)].ends_with(" 1")) others.push_back(rank);
@@ -85,7 +86,8 @@ void agree_equal(Communicator& communicator, std::string_view name, std::string_
   std::string text = fmt::format("the ranks differ in {}: most have '{}'", name, *usual);
   for (const auto& [odd, ranks] : ranks_of) {
     if (odd == *usual) continue;
-    for (const auto rank : ranks) text += fmt::format("; rank {} on {} has '{}'", rank, communicator.hosts()[rank], odd);
+    for (const auto rank : ranks)
+      text += fmt::format("; rank {} on {} has '{}'", rank, communicator.hosts()[rank], odd);
   }
   throw AgreedError(code, fmt::format("{}. {}", text, fix));
 }

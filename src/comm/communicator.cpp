@@ -32,12 +32,24 @@ std::unique_ptr<Request> Communicator::start_all_gather(void* buffer, std::size_
   return started(prepare_all_gather(buffer, count, type));
 }
 
-std::int64_t Communicator::all_reduce_min(std::int64_t value) { return reduce_one(*this, value, Reduction::Min); }
-std::int64_t Communicator::all_reduce_max(std::int64_t value) { return reduce_one(*this, value, Reduction::Max); }
-std::int64_t Communicator::all_reduce_sum(std::int64_t value) { return reduce_one(*this, value, Reduction::Sum); }
-double Communicator::all_reduce_min(double value) { return reduce_one(*this, value, Reduction::Min); }
-double Communicator::all_reduce_max(double value) { return reduce_one(*this, value, Reduction::Max); }
-double Communicator::all_reduce_sum(double value) { return reduce_one(*this, value, Reduction::Sum); }
+std::int64_t Communicator::all_reduce_min(std::int64_t value) {
+  return reduce_one(*this, value, Reduction::Min);
+}
+std::int64_t Communicator::all_reduce_max(std::int64_t value) {
+  return reduce_one(*this, value, Reduction::Max);
+}
+std::int64_t Communicator::all_reduce_sum(std::int64_t value) {
+  return reduce_one(*this, value, Reduction::Sum);
+}
+double Communicator::all_reduce_min(double value) {
+  return reduce_one(*this, value, Reduction::Min);
+}
+double Communicator::all_reduce_max(double value) {
+  return reduce_one(*this, value, Reduction::Max);
+}
+double Communicator::all_reduce_sum(double value) {
+  return reduce_one(*this, value, Reduction::Sum);
+}
 
 std::string Communicator::broadcast_text(std::string_view text, int root) {
   auto size = static_cast<std::uint64_t>(text.size());

@@ -72,7 +72,8 @@ class Communicator {
 
   /// `buffer`: `count` elements, all of them summed over the ranks.
   [[nodiscard]] virtual std::unique_ptr<Request> prepare_all_reduce(void* buffer, std::size_t count, DType type) = 0;
-  /// `buffer`: size() slices of `count` elements. Rank r's slice r becomes the sum; the other slices are left undefined.
+  /// `buffer`: size() slices of `count` elements. Rank r's slice r becomes the sum; the other slices are left
+  /// undefined.
   [[nodiscard]] virtual std::unique_ptr<Request> prepare_reduce_scatter(void* buffer, std::size_t count,
                                                                         DType type) = 0;
   /// `buffer`: size() slices of `count` elements. Rank r gives slice r and receives all others.

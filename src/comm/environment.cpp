@@ -70,9 +70,9 @@ void read_srun(const Lookup& lookup, int tasks, Environment& environment) {
   environment.rank = required_number(lookup, "SLURM_PROCID");
   environment.ranks = tasks;
   environment.local_rank = required_number(lookup, "SLURM_LOCALID");
-  environment.local_ranks = tasks_of_node(lookup("SLURM_STEP_TASKS_PER_NODE").value_or(""),
-                                          number(lookup, "SLURM_NODEID").value_or(0))
-                                .value_or(environment.local_rank + 1);
+  environment.local_ranks =
+      tasks_of_node(lookup("SLURM_STEP_TASKS_PER_NODE").value_or(""), number(lookup, "SLURM_NODEID").value_or(0))
+          .value_or(environment.local_rank + 1);
 }
 
 /// True where the kernel has handed this process to init because its parent is gone.

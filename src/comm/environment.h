@@ -17,12 +17,12 @@ struct Environment {
   int local_rank = 0;   ///< index among the ranks of this host
   int local_ranks = 1;  ///< ranks on this host
   std::string host;
-  std::string job_id;     ///< of the batch system; empty outside one
-  int restart_count = 0;  ///< how often the batch system has requeued this job
-  std::optional<std::int64_t> job_end_seconds;   ///< when the batch system ends the job, in seconds since 1970
-  std::optional<std::string> visible_devices;    ///< CUDA_VISIBLE_DEVICES as set by the user or the batch system
-  std::optional<int> threads;                    ///< OMP_NUM_THREADS: threads of a rank, where the user says so
-  bool relaunched = false;                       ///< this program has started its own mpirun already
+  std::string job_id;                           ///< of the batch system; empty outside one
+  int restart_count = 0;                        ///< how often the batch system has requeued this job
+  std::optional<std::int64_t> job_end_seconds;  ///< when the batch system ends the job, in seconds since 1970
+  std::optional<std::string> visible_devices;   ///< CUDA_VISIBLE_DEVICES as set by the user or the batch system
+  std::optional<int> threads;                   ///< OMP_NUM_THREADS: threads of a rank, where the user says so
+  bool relaunched = false;                      ///< this program has started its own mpirun already
 };
 
 /// Set by relaunch_under_mpirun (relaunch.h) for the ranks that it starts. Not an option, hence no LDMPI_ in front.

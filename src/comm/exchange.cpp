@@ -10,12 +10,14 @@
 namespace ldmpi::comm {
 namespace {
 
-constexpr int kTags = 32767;   // the least that MPI promises
-constexpr int kNoMessage = -1;  // handle of an empty piece, which needs no message
+constexpr int kTags = 32767;        // the least that MPI promises
+constexpr int kNoMessage = -1;      // handle of an empty piece, which needs no message
 constexpr std::size_t kWindow = 4;  // segments under way per ring and direction: what one test() can move
 constexpr int kReducing = 4;        // rings that reduce at the same time; younger ones wait for their scratch
 
-std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
+std::size_t divide_up(std::size_t a, std::size_t b) {
+  return (a + b - 1) / b;
+}
 
 }  // namespace
 

@@ -23,8 +23,10 @@ void check(int result, const char* what) {
   char text[MPI_MAX_ERROR_STRING] = "";
   int length = 0;
   MPI_Error_string(result, text, &length);
-  fail(Exit::IoError, "communication between the ranks failed in {}: {}. Another rank or host may have died; look for "
-       "the first error above, then start the same command again", what, text);
+  fail(Exit::IoError,
+       "communication between the ranks failed in {}: {}. Another rank or host may have died; look for "
+       "the first error above, then start the same command again",
+       what, text);
 }
 
 bool is_running() {

@@ -17,14 +17,15 @@ std::vector<std::string> mpirun_command(int num_gpus, const std::string& program
                                         std::span<const char* const> arguments) {
   // --bind-to none: OpenMP's threads share the cores of the host. --oversubscribe: mpirun counts cores or batch tasks,
   // which says nothing about GPUs; it changes nothing while there are enough of them.
-  std::vector<std::string> command{"mpirun", "-n", std::to_string(num_gpus), "--bind-to", "none", "--oversubscribe",
-                                   program};
+  std::vector<std::string> command{"mpirun",          "-n",   std::to_string(num_gpus), "--bind-to", "none",
+                                   "--oversubscribe", program};
   command.insert(command.end(), arguments.begin(), arguments.end());
   return command;
 }
 
 void relaunch_under_mpirun(const Environment& environment, int num_gpus, std::span<const char* const> arguments) {
-  require(num_gpus >= 1, Exit::BadConfig, "num_gpus = {} must be at least 1: it is the total number of ranks", num_gpus);
+  require(num_gpus >= 1, Exit::BadConfig, "num_gpus = {} must be at least 1: it is the total number of ranks",
+          num_gpus);
   if (environment.launcher != Launcher::Alone) {
     require(num_gpus == environment.ranks, Exit::BadConfig,
             "num_gpus = {} but {} has started {} ranks: leave num_gpus out, or start {} ranks", num_gpus,
@@ -53,8 +54,9 @@ void relaunch_under_mpirun(const Environment& environment, int num_gpus, std::sp
   execvp(pointers.front(), pointers.data());
   const int reason = errno;
   unsetenv(kRelaunchedVariable);
-  fail(Exit::NoDevice, "num_gpus = {} needs Open MPI's mpirun, which cannot be started: {}. Put it in PATH (Debian: {})",
-       num_gpus, std::strerror(reason), "apt-get install openmpi-bin; clusters: module load openmpi");
+  fail(Exit::NoDevice,
+       "num_gpus = {} needs Open MPI's mpirun, which cannot be started: {}. Put it in PATH (Debian: {})", num_gpus,
+       std::strerror(reason), "apt-get install openmpi-bin; clusters: module load openmpi");
 }
 
 }  // namespace ldmpi::comm

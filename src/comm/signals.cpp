@@ -40,6 +40,8 @@ void install_stop_signals() {
   for (const int signal : {SIGUSR1, SIGUSR2, SIGTERM, SIGINT}) sigaction(signal, &action, nullptr);
 }
 
-StopRequest pending_stop() noexcept { return {user1, user2, terminate, interrupt}; }
+StopRequest pending_stop() noexcept {
+  return {user1, user2, terminate, interrupt};
+}
 
 }  // namespace ldmpi::comm

@@ -1,5 +1,6 @@
 #pragma once
-// Requests to stop that come as signals. The handlers only set flags, one per signal, because batch systems send several.
+// Requests to stop that come as signals. The handlers only set flags, one per signal, because batch systems send
+// several.
 
 namespace ldmpi::comm {
 

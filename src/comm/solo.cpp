@@ -11,8 +11,14 @@ namespace {
 /// With one rank no collective sends anything.
 class NoTransport final : public Transport {
  public:
-  int send(int, int, const std::byte*, std::size_t) override { LDMPI_CHECK(false, "a message to nobody"); return 0; }
-  int receive(int, int, std::byte*, std::size_t) override { LDMPI_CHECK(false, "a message of nobody"); return 0; }
+  int send(int, int, const std::byte*, std::size_t) override {
+    LDMPI_CHECK(false, "a message to nobody");
+    return 0;
+  }
+  int receive(int, int, std::byte*, std::size_t) override {
+    LDMPI_CHECK(false, "a message of nobody");
+    return 0;
+  }
   bool done(int) override { return true; }
   void abandon(int) override {}
 };

@@ -12,7 +12,8 @@ class Transport {
   Transport& operator=(const Transport&) = delete;
   virtual ~Transport() = default;
 
-  /// Start a message; the bytes stay in use until done(handle). Messages between two ranks with one tag keep their order.
+  /// Start a message; the bytes stay in use until done(handle). Messages between two ranks with one tag keep their
+  /// order.
   [[nodiscard]] virtual int send(int peer, int tag, const std::byte* bytes, std::size_t size) = 0;
   [[nodiscard]] virtual int receive(int peer, int tag, std::byte* bytes, std::size_t size) = 0;
   /// True once the message is complete; the handle is gone then.

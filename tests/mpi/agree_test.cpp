@@ -25,7 +25,9 @@ Failure agreed_failure(F&& f) {
   return {};
 }
 
-bool has(const Failure& failure, const std::string& words) { return failure.message.find(words) != std::string::npos; }
+bool has(const Failure& failure, const std::string& words) {
+  return failure.message.find(words) != std::string::npos;
+}
 
 TEST(Agree, SuccessReturnsTheResult) {
   const std::string text = agree(ranks(), [] { return "rank " + std::to_string(ranks().rank()); });

@@ -74,7 +74,9 @@ std::vector<std::string> mpirun(int ranks, const std::string& mode) {
   return {"mpirun", "--oversubscribe", "--bind-to", "none", "-n", std::to_string(ranks), LDMPI_RANK_CHILD, mode};
 }
 
-bool has(const End& end, const std::string& words) { return end.output.find(words) != std::string::npos; }
+bool has(const End& end, const std::string& words) {
+  return end.output.find(words) != std::string::npos;
+}
 
 /// Start-up included; the bound of the contract is 5 s after the failure.
 constexpr double kLimitSeconds = 5;
@@ -98,9 +100,10 @@ TEST_P(JobEnd, CodeWordsAndTime) {
 
 INSTANTIATE_TEST_SUITE_P(Ways, JobEnd,
                          testing::Values(Row{"throw", 65, "rank 1: error: on "}, Row{"busy", 65, "shard 3 is damaged"},
-                                         Row{"in_flight", 76, "loss is not finite"}, Row{"unknown", 70, "unexpected error"},
-                                         Row{"kill", 137, "signal 9"}, Row{"thread", 74, "disk full"},
-                                         Row{"agreed", 66, "rank 1 on "}, Row{"requeue", 75, ""}),
+                                         Row{"in_flight", 76, "loss is not finite"},
+                                         Row{"unknown", 70, "unexpected error"}, Row{"kill", 137, "signal 9"},
+                                         Row{"thread", 74, "disk full"}, Row{"agreed", 66, "rank 1 on "},
+                                         Row{"requeue", 75, ""}),
                          [](const auto& test) { return test.param.mode; });
 
 TEST(JobEnd, AgreedFailureIsSaidOnceByRankZero) {

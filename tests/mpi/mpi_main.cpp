@@ -66,9 +66,15 @@ class AllRanks final : public testing::EmptyTestEventListener {
 
 }  // namespace
 
-comm::Communicator& ldmpi::test::ranks() { return *world; }
-comm::Communicator& ldmpi::test::tiny() { return *world_in_tiny_pieces; }
-const comm::Environment& ldmpi::test::environment() { return job; }
+comm::Communicator& ldmpi::test::ranks() {
+  return *world;
+}
+comm::Communicator& ldmpi::test::tiny() {
+  return *world_in_tiny_pieces;
+}
+const comm::Environment& ldmpi::test::environment() {
+  return job;
+}
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);

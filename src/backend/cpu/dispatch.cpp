@@ -49,7 +49,7 @@ NodeAnswer cpu_answer(const ir::Op& op, const NodeTypes& types) {
         } else {
           if constexpr (!cpu::AnyFloat<O>) {
             if (any_half(types)) {
-              const cpu::HalfPlan plan(op, types);
+              const cpu::HalfPlan plan(types);
               return plan.answer(cpu::answer(node, plan.inner_types()));
             }
           }
@@ -68,7 +68,7 @@ KernelPtr make_cpu_kernel(const ir::Op& op, const NodeTypes& types) {
           if constexpr (!cpu::AnyFloat<O>) {
             static_assert(!ir::WritesInPlace<O>, "the 16-bit wrapper copies its inputs: an op in place is AnyFloat");
             if (any_half(types)) {
-              cpu::HalfPlan plan(op, types);
+              cpu::HalfPlan plan(types);
               auto inner = cpu::make_kernel(node, plan.inner_types());
               return cpu::make_half_kernel(std::move(plan), std::move(inner));
             }

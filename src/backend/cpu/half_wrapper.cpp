@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <variant>
 
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/weight_layout.h"
@@ -54,12 +53,6 @@ void for_each_piece(const HalfPlan::Slot& slot, const Body& body) {
     const std::int64_t row = i / pieces, begin = i % pieces * kPiece;
     body(row * pitch + begin, row * columns + begin, std::min(kPiece, columns - begin));
   });
-}
-
-/// Whether an operand of a convolution is its weight or the weight's gradient.
-bool is_weight(const ir::Op& op, bool output, std::size_t index) {
-  if (output) return std::holds_alternative<ir::Conv2dWeightGrad>(op);
-  return index == 1 && (std::holds_alternative<ir::Conv2d>(op) || std::holds_alternative<ir::Conv2dInputGrad>(op));
 }
 
 constexpr std::size_t kMaxOperands = 32;
@@ -127,9 +120,9 @@ void narrow(const float* source, DType type, std::uint16_t* target, std::int64_t
   }
 }
 
-HalfPlan::Slot HalfPlan::place(const ir::Type& type, bool weight) {
+HalfPlan::Slot HalfPlan::place(const ir::Type& type) {
   Slot slot{.type = type, .rows = type.rows(), .columns = type.columns(), .converted = is_half(type.dtype)};
-  if (weight) {
+  if (type.layout == ir::Layout::Parameter) {
     slot.rows = 1;
     slot.columns = weight_layout_of(type.shape).elements;
   }
@@ -140,15 +133,14 @@ HalfPlan::Slot HalfPlan::place(const ir::Type& type, bool weight) {
   return slot;
 }
 
-HalfPlan::HalfPlan(const ir::Op& op, const NodeTypes& types) {
-  for (std::size_t i = 0; i < types.inputs.size(); ++i) inputs_.push_back(place(types.inputs[i], is_weight(op, false, i)));
-  for (std::size_t i = 0; i < types.outputs.size(); ++i)
-    outputs_.push_back(place(types.outputs[i], is_weight(op, true, i)));
+HalfPlan::HalfPlan(const NodeTypes& types) {
+  for (const auto& type : types.inputs) inputs_.push_back(place(type));
+  for (const auto& type : types.outputs) outputs_.push_back(place(type));
 }
 
 NodeTypes HalfPlan::inner_types() const {
   const auto inner = [](const Slot& slot) {
-    return slot.converted ? ir::Type{.dtype = DType::F32, .shape = slot.type.shape} : slot.type;
+    return slot.converted ? ir::Type{DType::F32, slot.type.shape, 0, slot.type.layout} : slot.type;
   };
   NodeTypes types;
   std::ranges::transform(inputs_, std::back_inserter(types.inputs), inner);

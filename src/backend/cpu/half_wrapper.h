@@ -18,7 +18,7 @@ class HalfPlan {
     std::size_t offset = 0;     ///< bytes into the workspace
   };
 
-  HalfPlan(const ir::Op& op, const NodeTypes& types);
+  explicit HalfPlan(const NodeTypes& types);
 
   /// The node as the f32 kernel sees it: 16-bit operands are f32 and dense, the others unchanged.
   [[nodiscard]] NodeTypes inner_types() const;
@@ -31,7 +31,7 @@ class HalfPlan {
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 
  private:
-  Slot place(const ir::Type& type, bool weight);
+  Slot place(const ir::Type& type);
 
   std::vector<Slot> inputs_;
   std::vector<Slot> outputs_;

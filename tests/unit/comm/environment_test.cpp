@@ -83,8 +83,12 @@ TEST(Environment, MpirunInsideABatchJobIsMpirun) {
 }
 
 TEST(Environment, SrunWithPmix) {
-  Variables v{{"SLURM_STEP_NUM_TASKS", "6"}, {"SLURM_PROCID", "5"}, {"SLURM_LOCALID", "0"}, {"SLURM_NODEID", "3"},
-              {"SLURM_STEP_TASKS_PER_NODE", "2(x2),1(x2)"}, {"PMIX_RANK", "5"}};
+  Variables v{{"SLURM_STEP_NUM_TASKS", "6"},
+              {"SLURM_PROCID", "5"},
+              {"SLURM_LOCALID", "0"},
+              {"SLURM_NODEID", "3"},
+              {"SLURM_STEP_TASKS_PER_NODE", "2(x2),1(x2)"},
+              {"PMIX_RANK", "5"}};
   const Environment last = discover(v);
   EXPECT_EQ(last.launcher, Launcher::Srun);
   EXPECT_EQ(last.rank, 5);
@@ -104,8 +108,9 @@ TEST(Environment, BatchScriptAndOneTaskStepsAreAlone) {
 }
 
 TEST(Environment, LaunchersThatCannotBeJoinedAreRefused) {
-  expect_error(Exit::NoDevice, {"--mpi=pmix", "4 tasks"},
-               [] { (void)discover({{"SLURM_STEP_NUM_TASKS", "4"}, {"SLURM_PROCID", "1"}, {"SLURM_LOCALID", "1"}}); });
+  expect_error(Exit::NoDevice, {"--mpi=pmix", "4 tasks"}, [] {
+    (void)discover({{"SLURM_STEP_NUM_TASKS", "4"}, {"SLURM_PROCID", "1"}, {"SLURM_LOCALID", "1"}});
+  });
   expect_error(Exit::NoDevice, {"Open MPI"}, [] { (void)discover({{"PMI_SIZE", "4"}, {"PMI_RANK", "1"}}); });
   expect_error(Exit::NoDevice, {"OMPI_COMM_WORLD_SIZE"}, [] { (void)discover({{"OMPI_COMM_WORLD_RANK", "1"}}); });
   expect_error(Exit::NoDevice, {"OMPI_COMM_WORLD_SIZE", "many"}, [] {
@@ -122,8 +127,9 @@ TEST(Environment, LaunchersThatCannotBeJoinedAreRefused) {
 TEST(Relaunch, CommandLine) {
   const char* const arguments[] = {"train", "--num_gpus=4", "--prompt", "two words"};
   const auto command = mpirun_command(4, "/opt/bin/ldmpi", arguments);
-  const std::vector<std::string> expected{"mpirun", "-n",    "4",           "--bind-to", "none", "--oversubscribe",
-                                          "/opt/bin/ldmpi", "train", "--num_gpus=4", "--prompt", "two words"};
+  const std::vector<std::string> expected{
+      "mpirun", "-n",           "4",        "--bind-to", "none", "--oversubscribe", "/opt/bin/ldmpi",
+      "train",  "--num_gpus=4", "--prompt", "two words"};
   EXPECT_EQ(command, expected);
 }
 

@@ -13,7 +13,9 @@
 namespace ldmpi::comm {
 namespace {
 
-int run(const std::function<int(Communicator&)>& body) { return run_ranks(Environment{}, body); }
+int run(const std::function<int(Communicator&)>& body) {
+  return run_ranks(Environment{}, body);
+}
 
 TEST(Run, ResultsAndExceptionsBecomeExitCodes) {
   EXPECT_EQ(run([](Communicator&) { return 0; }), 0);

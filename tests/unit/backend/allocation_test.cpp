@@ -1,0 +1,102 @@
+// Counts what is taken from the heap while kernels run: nothing by the backend, in every call the same by oneDNN.
+#include <gtest/gtest.h>
+#include <malloc.h>
+#include <omp.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "run_node.h"
+
+namespace {
+
+std::atomic<bool> counting = false;
+std::atomic<std::int64_t> live_calls = 0;
+std::atomic<std::int64_t> total_calls = 0;
+std::atomic<std::int64_t> total_bytes = 0;
+
+void count(std::size_t bytes) {
+  if (!counting.load(std::memory_order_relaxed)) return;
+  ++live_calls;
+  ++total_calls;
+  total_bytes += static_cast<std::int64_t>(bytes);
+}
+
+}  // namespace
+
+extern "C" {
+void* __libc_malloc(std::size_t);
+void* __libc_memalign(std::size_t, std::size_t);
+void __libc_free(void*);
+
+void* malloc(std::size_t bytes) {
+  count(bytes);
+  return __libc_malloc(bytes);
+}
+int posix_memalign(void** result, std::size_t alignment, std::size_t bytes) {
+  count(bytes);
+  *result = __libc_memalign(alignment, bytes);
+  return *result == nullptr ? 12 : 0;
+}
+void free(void* pointer) {
+  if (pointer != nullptr && counting.load(std::memory_order_relaxed)) --live_calls;
+  __libc_free(pointer);
+}
+}
+
+namespace ldmpi::test {
+namespace {
+
+struct Counted {
+  std::int64_t calls, bytes, kept;
+};
+
+/// One run after two to warm up.
+Counted count_run(const ir::Op& op, const backend::NodeTypes& types) {
+  const auto [kernel, bytes] = prepare(op, types);
+  const auto device = backend::make_cpu_device(2);
+  const auto workspace = device->allocate(bytes);
+  std::vector<std::vector<float>> inputs;
+  std::vector<const void*> in;
+  for (const auto& type : types.inputs) inputs.push_back(random_floats(stored_elements(type), 1));
+  for (const auto& input : inputs) in.push_back(input.data());
+  std::vector<float> output(static_cast<std::size_t>(stored_elements(types.outputs[0])));
+  void* out = output.data();
+  const backend::KernelArgs args{.inputs = in, .outputs = {&out, 1}, .workspace = workspace->data()};
+  kernel->run(args);
+  kernel->run(args);
+  live_calls = total_calls = total_bytes = 0;
+  counting = true;
+  kernel->run(args);
+  counting = false;
+  return {total_calls, total_bytes, live_calls};
+}
+
+TEST(Allocation, ConvolutionsTakeOnlyArgumentListsOfOneDnn) {
+  const ir::Conv2d op;
+  const auto x = image({2, 64, 16, 16});
+  const auto w = weight({64, 64, 3, 3});
+  for (const auto& [node, types] : std::vector<std::pair<ir::Op, backend::NodeTypes>>{
+           {op, {{x, w, {DType::F32, Shape{64}}}, {x}}},
+           {ir::Conv2dInputGrad{op, 16, 16}, {{x, w}, {x}}},
+           {ir::Conv2dWeightGrad{op, 3}, {{x, x}, {w}}}}) {
+    const auto [calls, bytes, kept] = count_run(node, types);
+    RecordProperty(std::string(ir::name_of(node)), fmt::format("{} calls, {} bytes", calls, bytes));
+    std::printf("%s: %ld calls, %ld bytes\n", std::string(ir::name_of(node)).c_str(), long(calls), long(bytes));
+    EXPECT_EQ(kept, 0);
+    EXPECT_LT(bytes, 4096);
+  }
+}
+
+TEST(Allocation, ProductsGiveBackWhatTheyTake) {
+  for (const ir::MatMul& op : {ir::MatMul{}, ir::MatMul{.transpose_b = true}, ir::MatMul{.transpose_a = true}}) {
+    const auto square = matrix(640, 640);
+    const auto [calls, bytes, kept] = count_run(op, {{square, square}, {square}});
+    std::printf("matmul: %ld calls, %ld bytes\n", long(calls), long(bytes));
+    EXPECT_EQ(kept, 0);
+  }
+}
+
+}  // namespace
+}  // namespace ldmpi::test

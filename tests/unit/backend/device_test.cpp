@@ -1,0 +1,98 @@
+#include <gtest/gtest.h>
+#include <omp.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+
+#include "backend/cpu/weight_layout.h"
+#include "base/check.h"
+#include "run_node.h"
+
+namespace ldmpi::test {
+namespace {
+
+TEST(CpuDevice, SetsTheThreadsAndNamesThem) {
+  const auto lowering = backend::make_cpu_lowering(3);
+  EXPECT_EQ(omp_get_max_threads(), 3);
+  EXPECT_EQ(lowering->target(), "cpu:threads=3");
+  const auto all = backend::make_cpu_device(0);
+  EXPECT_EQ(omp_get_max_threads(), omp_get_num_procs());
+  EXPECT_NE(all->description().find("oneDNN"), std::string::npos) << all->description();
+  try {
+    (void)backend::make_cpu_device(-1);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Exit::BadConfig);
+  }
+}
+
+TEST(CpuDevice, CopiesToAndFro) {
+  const auto device = backend::make_cpu_device(1);
+  const auto memory = device->allocate(64);
+  const std::array<float, 4> sent{1, 2, 3, 4};
+  std::array<float, 4> received{};
+  device->upload(memory->data(), sent.data(), sizeof sent);
+  device->download(received.data(), memory->data(), sizeof received);
+  EXPECT_EQ(sent, received);
+}
+
+TEST(CpuDevice, OpsOfExecHaveNoKernel) {
+  EXPECT_EQ(backend::cpu_answer(ir::Reshape{}, {}).workspace_bytes, 0U);
+  try {
+    (void)backend::make_cpu_kernel(ir::Reshape{}, {});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Exit::Internal);
+    EXPECT_NE(std::string(error.what()).find("reshape"), std::string::npos);
+  }
+}
+
+// A lowering for many threads states bounds for many threads, whatever the process used before.
+TEST(CpuLowering, AnswersForItsOwnThreads) {
+  const ir::Conv2dWeightGrad op{ir::Conv2d{}, 3};
+  const backend::NodeTypes types{{image({4, 64, 16, 16}), image({4, 64, 16, 16})}, {weight({64, 64, 3, 3})}};
+  const auto eight = backend::make_cpu_lowering(8);
+  const auto expected = eight->answer(op, types).workspace_bytes;
+  const auto one = backend::make_cpu_lowering(1);
+  (void)one->answer(op, types);
+  EXPECT_EQ(eight->answer(op, types).workspace_bytes, expected);
+}
+
+// Runs this test program again with an environment and returns what the child ended with.
+int run_self(const char* policy) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::unsetenv("OMP_WAIT_POLICY");
+    ::unsetenv("GOMP_SPINCOUNT");
+    if (policy != nullptr) ::setenv("OMP_WAIT_POLICY", policy, 1);
+    ::setenv("LDMPI_TEST_PASSIVE", "1", 1);
+    std::array<char*, 4> arguments{const_cast<char*>("backend_test"),
+                                   const_cast<char*>("--gtest_filter=PassiveThreads.Child"),
+                                   const_cast<char*>("--gtest_also_run_disabled_tests"), nullptr};
+    ::execv("/proc/self/exe", arguments.data());
+    ::_exit(127);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+// In the child: 10 + 1 if the policy is passive in the end.
+TEST(PassiveThreads, Child) {
+  if (std::getenv("LDMPI_TEST_PASSIVE") == nullptr) GTEST_SKIP() << "only as a child of the next test";
+  std::array<char*, 3> arguments{const_cast<char*>("backend_test"),
+                                 const_cast<char*>("--gtest_filter=PassiveThreads.Child"), nullptr};
+  backend::prefer_passive_threads(arguments.data());
+  const char* policy = std::getenv("OMP_WAIT_POLICY");
+  std::_Exit(policy != nullptr && std::string(policy) == "passive" ? 11 : 10);
+}
+
+TEST(PassiveThreads, AreSetOnceAndTheUsersChoiceStays) {
+  EXPECT_EQ(run_self(nullptr), 11);
+  EXPECT_EQ(run_self("active"), 10);
+}
+
+}  // namespace
+}  // namespace ldmpi::test

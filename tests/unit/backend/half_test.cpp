@@ -1,0 +1,92 @@
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <random>
+
+#include "backend/cpu/half_wrapper.h"
+#include "backend/cpu/weight_layout.h"
+#include "run_node.h"
+
+namespace ldmpi::test {
+namespace {
+
+using backend::cpu::narrow;
+using backend::cpu::widen;
+
+class HalfTypes : public testing::TestWithParam<DType> {};
+INSTANTIATE_TEST_SUITE_P(Both, HalfTypes, testing::Values(DType::BF16, DType::F16),
+                         [](const auto& test) { return std::string(name_of(test.param)); });
+
+TEST_P(HalfTypes, EveryPatternWidensAsInBase) {
+  std::vector<std::uint16_t> patterns(65536);
+  for (std::size_t i = 0; i < patterns.size(); ++i) patterns[i] = static_cast<std::uint16_t>(i);
+  std::vector<float> here(patterns.size()), base(patterns.size());
+  widen(patterns.data(), GetParam(), here.data(), 65536);
+  convert_to_float(patterns.data(), GetParam(), base.data(), patterns.size());
+  for (std::size_t i = 0; i < patterns.size(); ++i)
+    ASSERT_EQ(std::bit_cast<std::uint32_t>(here[i]), std::bit_cast<std::uint32_t>(base[i])) << i;
+}
+
+TEST_P(HalfTypes, FloatsOfAllExponentsNarrowAsInBase) {
+  std::mt19937 bits(5);
+  std::vector<float> values;
+  for (std::uint32_t i = 0; i < 300000; ++i) values.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(bits())));
+  // Ties and limits: every half value, and the middles between neighbours.
+  for (std::uint32_t i = 0; i < 65536; ++i) {
+    const float exact = from_f16(static_cast<std::uint16_t>(i));
+    values.push_back(exact);
+    values.push_back(std::bit_cast<float>(std::bit_cast<std::uint32_t>(exact) + 0x1000U));
+    values.push_back(std::bit_cast<float>(i << 16 | 0x8000U));
+  }
+  std::vector<std::uint16_t> here(values.size()), base(values.size());
+  narrow(values.data(), GetParam(), here.data(), static_cast<std::int64_t>(values.size()));
+  convert_from_float(values.data(), GetParam(), base.data(), values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) ASSERT_EQ(here[i], base[i]) << values[i];
+}
+
+// A convolution in 16 bits equals the f32 convolution of the widened operands, rounded once; pitches are gathered.
+TEST_P(HalfTypes, ConvolutionRoundsOnlyItsResult) {
+  const auto half = [](ir::Type type) {
+    type.dtype = GetParam();
+    return type;
+  };
+  const Shape kernel{10, 12, 3, 3};
+  const backend::NodeTypes wide{{image({2, 12, 5, 4}), weight(kernel)}, {image({2, 10, 5, 4})}};
+  const backend::NodeTypes types{{half(image({2, 12, 5, 4}, 15)), half(weight(kernel))}, {half(image({2, 10, 5, 4}, 11))}};
+  const auto narrowed = [](const std::vector<float>& values) {
+    std::vector<std::uint16_t> result(values.size());
+    narrow(values.data(), GetParam(), result.data(), static_cast<std::int64_t>(values.size()));
+    return result;
+  };
+  const auto widened = [](const std::vector<std::uint16_t>& values) {
+    std::vector<float> result(values.size());
+    widen(values.data(), GetParam(), result.data(), static_cast<std::int64_t>(values.size()));
+    return result;
+  };
+  const auto x = narrowed(random_floats(40 * 15, 1));
+  std::vector<float> packed(static_cast<std::size_t>(stored_elements(weight(kernel))));
+  backend::cpu::pack_weight(kernel, random_floats(kernel.count(), 2), packed);
+  const auto w = narrowed(packed);
+
+  const auto x_wide = widened(x);
+  std::vector<float> x_dense;
+  for (std::size_t row = 0; row < 40; ++row) x_dense.insert(x_dense.end(), &x_wide[row * 15], &x_wide[row * 15] + 12);
+  const auto expected = narrowed(run_node(ir::Conv2d{}, wide, {x_dense, widened(w)}));
+
+  const auto [node, bytes] = prepare(ir::Conv2d{}, types);
+  const auto answer = backend::cpu_answer(ir::Conv2d{}, types);
+  EXPECT_TRUE(answer.pitched_inputs && answer.pitched_outputs && answer.overwrites_first);
+  const auto workspace = backend::make_cpu_device(1)->allocate(bytes);
+  std::vector<std::uint16_t> y(40 * 11, 0xabcd);
+  const std::array<const void*, 2> inputs{x.data(), w.data()};
+  void* output = y.data();
+  node->run({.inputs = inputs, .outputs = {&output, 1}, .workspace = workspace->data()});
+  for (std::size_t row = 0; row < 40; ++row) {
+    for (std::size_t c = 0; c < 10; ++c) ASSERT_EQ(y[row * 11 + c], expected[row * 10 + c]) << row << " " << c;
+    ASSERT_EQ(y[row * 11 + 10], 0xabcd);
+  }
+}
+
+}  // namespace
+}  // namespace ldmpi::test
