@@ -10,7 +10,9 @@
 
 namespace ldmpi::data_tools {
 
-std::string shard_name(std::int64_t index) { return fmt::format("shard-{:05}.h5", index); }
+std::string shard_name(std::int64_t index) {
+  return fmt::format("shard-{:05}.h5", index);
+}
 
 void prepare_folder(const std::filesystem::path& folder, std::int64_t shards) {
   std::error_code error;

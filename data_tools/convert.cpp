@@ -89,8 +89,9 @@ class Converter {
     if (o_.already_scaled) unscale(array, values);
     for (std::size_t i = 0; i * values < array.values.size(); ++i) {
       const auto row = std::span(array.values).subspan(i * values, values);
-      const std::string key = fmt::format("{}{}{}", file.filename().string(), array.name.empty() ? "" : ":" + array.name,
-                                          many ? fmt::format(":{}", i) : "");
+      const std::string key =
+          fmt::format("{}{}{}", file.filename().string(), array.name.empty() ? "" : ":" + array.name,
+                      many ? fmt::format(":{}", i) : "");
       require(std::ranges::all_of(row, [](float v) { return std::isfinite(v); }), Exit::BadData,
               "{} holds NaN or infinity in {}", file.string(), key);
       auto& open = open_[latent.text()];
@@ -132,9 +133,11 @@ class Converter {
 
 void run_convert(Arguments arguments) {
   ConvertOptions o;
-  Options options("convert", "Converts latents in npz (also kohya-ss caches), npy or safetensors files, with captions in "
+  Options options("convert",
+                  "Converts latents in npz (also kohya-ss caches), npy or safetensors files, with captions in "
                   "x.txt beside x.npz.");
-  options.add("input", &o.input, "PATH", "one file, or a folder searched for .npz, .npy and .safetensors", Options::Required);
+  options.add("input", &o.input, "PATH", "one file, or a folder searched for .npz, .npy and .safetensors",
+              Options::Required);
   options.add("out", &o.out, "FOLDER", "where the shards go", Options::Required);
   options.add("scaling_factor", &o.scaling_factor, "X", "of the autoencoder (SD 1.x and 2.x: 0.18215, SDXL: 0.13025)");
   options.add("shift", &o.shift, "X", "of the autoencoder");
@@ -148,7 +151,8 @@ void run_convert(Arguments arguments) {
   options.add("dtype", &o.dtype, "f16|f32", "type of the stored numbers");
   if (!options.parse(arguments)) return;
   require(o.dtype == "f16" || o.dtype == "f32", Exit::BadConfig, "--dtype: \"{}\" is not f16 or f32", o.dtype);
-  require(o.shard_size > 0 && o.scaling_factor > 0, Exit::BadConfig, "--shard_size and --scaling_factor must be above 0");
+  require(o.shard_size > 0 && o.scaling_factor > 0, Exit::BadConfig,
+          "--shard_size and --scaling_factor must be above 0");
   Converter(std::move(o)).run();
 }
 

@@ -9,9 +9,9 @@
 namespace ldmpi::data_tools {
 namespace {
 
-constexpr std::array kCaptions{"a photo of a t-shirt", "a photo of trousers", "a photo of a pullover",
-                               "a photo of a dress",   "a photo of a coat",   "a photo of a sandal",
-                               "a photo of a shirt",   "a photo of a sneaker", "a photo of a bag",
+constexpr std::array kCaptions{"a photo of a t-shirt",    "a photo of trousers",  "a photo of a pullover",
+                               "a photo of a dress",      "a photo of a coat",    "a photo of a sandal",
+                               "a photo of a shirt",      "a photo of a sneaker", "a photo of a bag",
                                "a photo of an ankle boot"};
 constexpr std::size_t kStored = 28;
 constexpr std::size_t kSide = 32;
@@ -27,8 +27,8 @@ std::uint32_t big_endian(const std::vector<std::byte>& bytes, std::size_t at) {
 std::vector<std::byte> read_idx(const std::filesystem::path& path, std::uint32_t rank) {
   auto bytes = read_compressed(path, std::size_t{1} << 30);
   const std::size_t header = 4 + 4 * rank;
-  require(bytes.size() >= header && big_endian(bytes, 0) == 0x800U + rank, Exit::BadData, "{} is not an idx file of {} axes",
-          path.string(), rank);
+  require(bytes.size() >= header && big_endian(bytes, 0) == 0x800U + rank, Exit::BadData,
+          "{} is not an idx file of {} axes", path.string(), rank);
   std::size_t values = 1;
   for (std::size_t i = 0; i < rank; ++i) values *= big_endian(bytes, 4 + 4 * i);
   require(bytes.size() == header + values, Exit::BadData, "{} is truncated", path.string());
@@ -39,12 +39,13 @@ class FashionMnist final : public PictureSource {
  public:
   FashionMnist(const std::filesystem::path& folder, const std::string& split) : split_(split) {
     const std::string prefix = split == "test" ? "t10k" : "train";
-    require(std::filesystem::exists(folder), Exit::MissingInput, "{} does not exist: apt-get install dataset-fashion-mnist",
-            folder.string());
+    require(std::filesystem::exists(folder), Exit::MissingInput,
+            "{} does not exist: apt-get install dataset-fashion-mnist", folder.string());
     pictures_ = read_idx(folder / (prefix + "-images-idx3-ubyte.gz"), 3);
     labels_ = read_idx(folder / (prefix + "-labels-idx1-ubyte.gz"), 1);
     count_ = big_endian(labels_, 4);
-    require(big_endian(pictures_, 4) == count_ && big_endian(pictures_, 8) == kStored && big_endian(pictures_, 12) == kStored,
+    require(big_endian(pictures_, 4) == count_ && big_endian(pictures_, 8) == kStored &&
+                big_endian(pictures_, 12) == kStored,
             Exit::BadData, "{}: pictures and labels do not fit", folder.string());
   }
 

@@ -27,7 +27,8 @@ std::string trimmed(std::string text) {
 
 std::string extension_of(const fs::path& path) {
   std::string extension = path.extension().string();
-  std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::ranges::transform(extension, extension.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return extension;
 }
 
@@ -69,7 +70,8 @@ class FolderSource final : public PictureSource {
     picture.key = file.lexically_relative(folder_).string();
     picture.caption = caption_of(file);
     std::error_code error;
-    picture.stamp = fmt::format("{} {}", fs::file_size(file, error), fs::last_write_time(file, error).time_since_epoch().count());
+    picture.stamp =
+        fmt::format("{} {}", fs::file_size(file, error), fs::last_write_time(file, error).time_since_epoch().count());
     picture.load = [file] { return io::decode_image(io::read_file(file, kLargestPicture)); };
     return true;
   }

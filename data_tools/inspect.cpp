@@ -79,15 +79,17 @@ void run_inspect(Arguments arguments) {
     fmt::print("{:<20} {:>8} samples  {:>6} prompts  {:<14} {:>12} bytes  mean {:>9.4g}  std {:>9.4g}\n", shard.file,
                shard.facts.samples, shard.facts.prompts, shard.facts.latent.text(), shard.bytes, shard.statistics.mean,
                shard.statistics.deviation);
-  const auto shown = std::min<std::uint64_t>(info.samples, static_cast<std::uint64_t>(std::max<std::int64_t>(captions, 0)));
+  const auto shown =
+      std::min<std::uint64_t>(info.samples, static_cast<std::uint64_t>(std::max<std::int64_t>(captions, 0)));
   for (std::uint64_t i = 0; i < shown; ++i) {
     const std::uint64_t sample = i * info.samples / shown;
     fmt::print("{}: \"{}\"\n", dataset.where(sample), dataset.caption(sample));
   }
   if (!(scaled_deviation >= 0.5 && scaled_deviation <= 2.0))
-    log::warning("the scaled latents have standard deviation {:.3g}, expected about 1 (0.5 .. 2): training will go badly. "
-                 "A scaling_factor of {:.5g} would give 1",
-                 scaled_deviation, 1.0 / all.deviation);
+    log::warning(
+        "the scaled latents have standard deviation {:.3g}, expected about 1 (0.5 .. 2): training will go badly. "
+        "A scaling_factor of {:.5g} would give 1",
+        scaled_deviation, 1.0 / all.deviation);
 }
 
 }  // namespace ldmpi::data_tools

@@ -27,7 +27,8 @@ std::string_view field(std::string_view header, std::string_view key, const std:
 Shape parse_extents(std::string_view text, const std::string& where) {
   std::vector<std::int64_t> extents;
   const auto end = text.find(')');
-  require(text.starts_with('(') && end != std::string_view::npos, Exit::BadData, "{}: npy header without a shape", where);
+  require(text.starts_with('(') && end != std::string_view::npos, Exit::BadData, "{}: npy header without a shape",
+          where);
   for (std::size_t at = 1; at < end;) {
     if (text[at] < '0' || text[at] > '9') {
       ++at;
@@ -66,8 +67,8 @@ LatentArray parse_npy(std::span<const std::byte> bytes, std::string name, const 
   const auto values = bytes.subspan(begin + length);
   std::size_t expected = size_of(dtype);
   for (const auto extent : out.shape.extents()) {
-    require(extent > 0 && expected <= values.size() / static_cast<std::size_t>(extent), Exit::BadData, "{}: shape {} in {} bytes",
-            where, out.shape.text(), values.size());
+    require(extent > 0 && expected <= values.size() / static_cast<std::size_t>(extent), Exit::BadData,
+            "{}: shape {} in {} bytes", where, out.shape.text(), values.size());
     expected *= static_cast<std::size_t>(extent);
   }
   require(values.size() == expected, Exit::BadData, "{}: shape {} in {} bytes", where, out.shape.text(), values.size());
@@ -85,7 +86,8 @@ std::vector<LatentArray> read_npz(const std::filesystem::path& path) {
     name->resize(name->size() - 4);
     // kohya-ss keeps small integer arrays (original_size, crop_ltrb, alpha_mask) beside the latents.
     if (name->find("latent") == std::string::npos && name->find("moment") == std::string::npos) {
-      if (name->starts_with("original_size") || name->starts_with("crop_ltrb") || name->starts_with("alpha_mask")) continue;
+      if (name->starts_with("original_size") || name->starts_with("crop_ltrb") || name->starts_with("alpha_mask"))
+        continue;
     }
     out.push_back(parse_npy(archive.content(kLargestFile), *name, path.string() + ":" + *name));
   }
@@ -109,17 +111,21 @@ std::vector<LatentArray> read_safetensors(const std::filesystem::path& path) {
 std::vector<LatentArray> read_latents(const std::filesystem::path& path, bool flipped) {
   const std::string extension = path.extension().string();
   std::vector<LatentArray> all;
-  if (extension == ".npy") all.push_back(parse_npy(io::read_file(path, kLargestFile), "", path.string()));
-  else if (extension == ".npz") all = read_npz(path);
-  else if (extension == ".safetensors") all = read_safetensors(path);
-  else fail(Exit::BadData, "{} is not an .npy, .npz or .safetensors file", path.string());
+  if (extension == ".npy")
+    all.push_back(parse_npy(io::read_file(path, kLargestFile), "", path.string()));
+  else if (extension == ".npz")
+    all = read_npz(path);
+  else if (extension == ".safetensors")
+    all = read_safetensors(path);
+  else
+    fail(Exit::BadData, "{} is not an .npy, .npz or .safetensors file", path.string());
 
   const auto is_latents = [](const LatentArray& array) {
     return array.name.starts_with("latents") || array.name.starts_with("moments");
   };
-  if (std::ranges::any_of(all, is_latents)) std::erase_if(all, [&](const LatentArray& array) { return !is_latents(array); });
-  if (!flipped)
-    std::erase_if(all, [](const LatentArray& array) { return array.name.starts_with("latents_flipped"); });
+  if (std::ranges::any_of(all, is_latents))
+    std::erase_if(all, [&](const LatentArray& array) { return !is_latents(array); });
+  if (!flipped) std::erase_if(all, [](const LatentArray& array) { return array.name.starts_with("latents_flipped"); });
   std::erase_if(all, [](const LatentArray& array) { return array.shape.rank() != 3 && array.shape.rank() != 4; });
   require(!all.empty(), Exit::BadData, "{} holds no array [C,H,W] or [N,C,H,W]", path.string());
   std::ranges::sort(all, {}, &LatentArray::name);

@@ -10,8 +10,8 @@
 namespace ldmpi::data_tools {
 
 struct LatentArray {
-  std::string name;           ///< key in the file, empty for .npy
-  Shape shape;                ///< [C,H,W] or [N,C,H,W]
+  std::string name;  ///< key in the file, empty for .npy
+  Shape shape;       ///< [C,H,W] or [N,C,H,W]
   std::vector<float> values;
 };
 

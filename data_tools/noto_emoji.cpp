@@ -48,8 +48,8 @@ std::vector<Emoji> read_names(const std::filesystem::path& path) {
 class NotoEmoji final : public PictureSource {
  public:
   NotoEmoji(const std::filesystem::path& font, const std::filesystem::path& names) : emoji_(read_names(names)) {
-    require(std::filesystem::exists(font), Exit::MissingInput, "{} does not exist: apt-get install fonts-noto-color-emoji",
-            font.string());
+    require(std::filesystem::exists(font), Exit::MissingInput,
+            "{} does not exist: apt-get install fonts-noto-color-emoji", font.string());
     FT_Library library = nullptr;
     require(FT_Init_FreeType(&library) == 0, Exit::NoDevice, "FreeType does not start");
     library_ = Library(library);
@@ -88,7 +88,8 @@ class NotoEmoji final : public PictureSource {
         const unsigned char* from = bitmap.buffer + y * static_cast<std::size_t>(bitmap.pitch) + x * 4;
         std::uint8_t* to = image.pixels.data() + ((y + top) * side + x + left) * 3;
         // BGRA with colours already multiplied by alpha.
-        for (std::size_t c = 0; c < 3; ++c) to[c] = static_cast<std::uint8_t>(std::min(255, from[2 - c] + 255 - from[3]));
+        for (std::size_t c = 0; c < 3; ++c)
+          to[c] = static_cast<std::uint8_t>(std::min(255, from[2 - c] + 255 - from[3]));
       }
     return image;
   }

@@ -44,7 +44,8 @@ std::string with_underscores(std::string_view name) {
 }  // namespace
 
 void Options::add(std::string name, Target target, std::string value_name, std::string help, Need need) {
-  options_.push_back({std::move(name), target, std::move(value_name), std::move(help), need, false, false, text_of(target)});
+  options_.push_back(
+      {std::move(name), target, std::move(value_name), std::move(help), need, false, false, text_of(target)});
 }
 
 void Options::add_positional(std::string name, std::string& target, std::string help, Need need) {
@@ -80,13 +81,15 @@ bool Options::parse(std::span<const std::string_view> arguments) {
       std::vector<std::string> names;
       for (const auto& known : options_) names.push_back(known.name);
       const std::string nearest = config::nearest_of(with_underscores(name), names);
-      problems.push_back(fmt::format("unknown option --{}{}", name, nearest.empty() ? "" : ", did you mean --" + nearest + "?"));
+      problems.push_back(
+          fmt::format("unknown option --{}{}", name, nearest.empty() ? "" : ", did you mean --" + nearest + "?"));
       // Its value, if it has one, is not a second problem.
       if (equals == std::string_view::npos && i + 1 < arguments.size() && !arguments[i + 1].starts_with("--")) ++i;
       continue;
     }
     std::string_view value = "true";
-    if (equals != std::string_view::npos) value = word.substr(equals + 1);
+    if (equals != std::string_view::npos)
+      value = word.substr(equals + 1);
     else if (!std::holds_alternative<bool*>(option->target)) {
       if (i + 1 == arguments.size() || arguments[i + 1].starts_with("--")) {
         problems.push_back(fmt::format("--{} needs a value", name));
@@ -96,9 +99,11 @@ bool Options::parse(std::span<const std::string_view> arguments) {
     }
     if (option->given) problems.push_back(fmt::format("--{} is given twice", name));
     option->given = true;
-    if (!assign(option->target, value)) problems.push_back(fmt::format("--{}: \"{}\" is not a {}", name, value,
-        std::holds_alternative<std::int64_t*>(option->target) ? "whole number" :
-        std::holds_alternative<bool*>(option->target) ? "switch (on or off)" : "number"));
+    if (!assign(option->target, value))
+      problems.push_back(fmt::format("--{}: \"{}\" is not a {}", name, value,
+                                     std::holds_alternative<std::int64_t*>(option->target) ? "whole number"
+                                     : std::holds_alternative<bool*>(option->target)       ? "switch (on or off)"
+                                                                                           : "number"));
   }
   for (const auto& option : options_)
     if (option.need == Required && !option.given)
@@ -114,11 +119,15 @@ std::string Options::help() const {
   std::string lines;
   for (const auto& option : options_) {
     const std::string left = option.positional ? option.name : fmt::format("--{} {}", option.name, option.value_name);
-    if (option.positional) usage += option.need == Required ? " " + option.name : " [" + option.name + "]";
-    else if (option.need == Required) usage += " " + left;
+    if (option.positional)
+      usage += option.need == Required ? " " + option.name : " [" + option.name + "]";
+    else if (option.need == Required)
+      usage += " " + left;
     std::string right = option.help;
-    if (option.need == Required) right += " (required)";
-    else if (!option.fallback.empty()) right += fmt::format(" (default {})", option.fallback);
+    if (option.need == Required)
+      right += " (required)";
+    else if (!option.fallback.empty())
+      right += fmt::format(" (default {})", option.fallback);
     lines += fmt::format("  {:<28} {}\n", left, right);
   }
   return fmt::format("{} [options]\n{}\n\n{}", usage, purpose_, lines);
@@ -132,8 +141,8 @@ Shape parse_shape(std::string_view text, int rank, std::string_view option) {
             "--{}: \"{}\" is not of the form {}", option, text, rank == 3 ? "4x16x16" : "8x32");
     extents.push_back(extent);
   }
-  require(static_cast<int>(extents.size()) == rank, Exit::BadConfig, "--{}: \"{}\" needs {} numbers, such as {}", option,
-          text, rank, rank == 3 ? "4x16x16" : "8x32");
+  require(static_cast<int>(extents.size()) == rank, Exit::BadConfig, "--{}: \"{}\" needs {} numbers, such as {}",
+          option, text, rank, rank == 3 ? "4x16x16" : "8x32");
   return Shape(std::span<const std::int64_t>(extents));
 }
 

@@ -34,7 +34,8 @@ struct PackOptions {
 
 bool read_options(Arguments arguments, PackOptions& o) {
   Options options("pack", "Packs pictures and captions into shards. Finished shards are kept when it is run again.");
-  options.add("input", &o.input, "PATH", "folder of pictures (x.jpg with x.txt, or metadata.jsonl), tar file, or folder of tars");
+  options.add("input", &o.input, "PATH",
+              "folder of pictures (x.jpg with x.txt, or metadata.jsonl), tar file, or folder of tars");
   options.add("recipe", &o.recipe, "NAME", "fashion-mnist or noto-emoji instead of --input");
   options.add("out", &o.out, "FOLDER", "where the shards go", Options::Required);
   options.add("resolution", &o.resolution, "N", "side of the square pictures (recipes: 32)");
@@ -43,7 +44,8 @@ bool read_options(Arguments arguments, PackOptions& o) {
   options.add("channels", &o.channels, "1|3", "grey or RGB (default 3; fashion-mnist 1)");
   options.add("codec", &o.codec, "pixels", "what makes latents: pixels = lossless unshuffle");
   options.add("unshuffle", &o.unshuffle, "N", "codec pixels: side of the patch that becomes channels");
-  options.add("text_encoder", &o.text_encoder, "words", "what makes prompt embeddings: words = fixed random word vectors");
+  options.add("text_encoder", &o.text_encoder, "words",
+              "what makes prompt embeddings: words = fixed random word vectors");
   options.add("context", &o.context, "TxD", "tokens and width of a prompt embedding");
   options.add("text_seed", &o.text_seed, "N", "text encoder words: seed");
   options.add("time_ids", &o.time_ids, "", "store SDXL time ids (original size, crop, target size)");
@@ -64,7 +66,8 @@ bool read_options(Arguments arguments, PackOptions& o) {
   const auto one_of = [](const char* name, const std::string& value, std::initializer_list<const char*> allowed) {
     std::string list;
     for (const char* word : allowed) list += (list.empty() ? "" : " or ") + std::string(word);
-    require(std::ranges::find(allowed, value) != allowed.end(), Exit::BadConfig, "--{}: \"{}\" is not {}", name, value, list);
+    require(std::ranges::find(allowed, value) != allowed.end(), Exit::BadConfig, "--{}: \"{}\" is not {}", name, value,
+            list);
   };
   one_of("crop", o.crop, {"center", "random"});
   one_of("codec", o.codec, {"pixels"});
@@ -89,7 +92,8 @@ double parse_share(std::string text) {
   if (percent) text.pop_back();
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end) / (percent ? 100.0 : 1.0);
-  require(!text.empty() && *end == '\0' && value >= 0 && value <= 1, Exit::BadConfig, "--max_bad: \"{}\" is not a share", text);
+  require(!text.empty() && *end == '\0' && value >= 0 && value <= 1, Exit::BadConfig,
+          "--max_bad: \"{}\" is not a share", text);
   return value;
 }
 
@@ -111,13 +115,15 @@ class Packer {
 
   void run() {
     list();
-    const std::int64_t size = o_.num_shards > 0 ? (total() + o_.num_shards - 1) / o_.num_shards
-                              : o_.shard_size > 0 ? o_.shard_size : 4096;
+    const std::int64_t size = o_.num_shards > 0   ? (total() + o_.num_shards - 1) / o_.num_shards
+                              : o_.shard_size > 0 ? o_.shard_size
+                                                  : 4096;
     const std::int64_t shards = (total() + size - 1) / size;
     prepare_folder(o_.out, shards);
     measure_scale();
     start();
-    for (std::int64_t shard = 0; shard < shards; ++shard) pack_shard(shard, shard * size, std::min(size, total() - shard * size));
+    for (std::int64_t shard = 0; shard < shards; ++shard)
+      pack_shard(shard, shard * size, std::min(size, total() - shard * size));
     report_bad();
     finish_folder(o_.out);
   }
@@ -150,7 +156,8 @@ class Packer {
 
   [[nodiscard]] Square square(const Picture& picture) const {
     const io::Image image = with_channels(picture.load(), codec_->picture_channels());
-    const Draw draw{static_cast<std::uint64_t>(o_.seed), Purpose::Synthetic, name_hash(picture.key.data(), picture.key.size())};
+    const Draw draw{static_cast<std::uint64_t>(o_.seed), Purpose::Synthetic,
+                    name_hash(picture.key.data(), picture.key.size())};
     return to_square(image, static_cast<int>(o_.resolution), o_.crop == "random" ? draw.uniform(0) : 0.5F);
   }
 
@@ -185,11 +192,12 @@ class Packer {
     const auto path = std::filesystem::path(o_.out) / shard_name(shard);
     ShardAssembler assembler(facts_, *encoder_);
     const std::string settings =
-        fmt::format("{} {} {} {} {} {} {} {} {} {}", facts_.codec, encoder_->id(), o_.resolution, o_.crop, o_.flip, o_.dtype,
-                    o_.seed, o_.time_ids, facts_.scaling_factor, facts_.shift);
-    const auto identities = std::as_bytes(std::span(identities_).subspan(static_cast<std::size_t>(first),
-                                                                         static_cast<std::size_t>(pictures)));
-    const std::string recipe = fmt::format("{:016x}{:08x}", name_hash(settings.data(), settings.size()), crc32c(identities));
+        fmt::format("{} {} {} {} {} {} {} {} {} {}", facts_.codec, encoder_->id(), o_.resolution, o_.crop, o_.flip,
+                    o_.dtype, o_.seed, o_.time_ids, facts_.scaling_factor, facts_.shift);
+    const auto identities = std::as_bytes(
+        std::span(identities_).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(pictures)));
+    const std::string recipe =
+        fmt::format("{:016x}{:08x}", name_hash(settings.data(), settings.size()), crc32c(identities));
     const bool kept = recipe == data::recipe_of(path);
     Picture picture;
     for (std::int64_t i = 0; i < pictures; ++i) {
@@ -211,10 +219,16 @@ class Packer {
     const auto side = static_cast<float>(o_.resolution);
     std::vector<float> time_ids;
     if (o_.time_ids)
-      time_ids = {static_cast<float>(square_picture.original_height), static_cast<float>(square_picture.original_width),
-                  static_cast<float>(square_picture.crop_top), static_cast<float>(square_picture.crop_left), side, side};
+      time_ids = {static_cast<float>(square_picture.original_height),
+                  static_cast<float>(square_picture.original_width),
+                  static_cast<float>(square_picture.crop_top),
+                  static_cast<float>(square_picture.crop_left),
+                  side,
+                  side};
     assembler.add(codec_->encode(square_picture.image), picture.caption, picture.key, time_ids);
-    if (o_.flip) assembler.add(codec_->encode(mirrored(square_picture.image)), picture.caption, picture.key + " mirrored", time_ids);
+    if (o_.flip)
+      assembler.add(codec_->encode(mirrored(square_picture.image)), picture.caption, picture.key + " mirrored",
+                    time_ids);
   } catch (const Error& error) {
     if (error.code() != Exit::BadData) throw;
     bad_.push_back(fmt::format("{}: {}", picture.key, error.what()));

@@ -11,9 +11,9 @@
 namespace ldmpi::data_tools {
 
 struct Picture {
-  std::string key;      ///< unique within the source: file name, archive and member, index
-  std::string caption;  ///< may be empty
-  std::string stamp;    ///< changes when the picture does (size and time of the file)
+  std::string key;                  ///< unique within the source: file name, archive and member, index
+  std::string caption;              ///< may be empty
+  std::string stamp;                ///< changes when the picture does (size and time of the file)
   std::function<io::Image()> load;  ///< decodes; throws Error(BadData) for a bad picture. Valid until the next next()
 };
 
@@ -26,8 +26,8 @@ class PictureSource {
   virtual void rewind() = 0;
 };
 
-/// A folder (searched recursively) with x.jpg|jpeg|png|webp and captions in x.txt or metadata.jsonl, or one tar file, or
-/// a folder of tar files (webdataset: files of one sample have one name up to the first dot; the caption is .txt or
+/// A folder (searched recursively) with x.jpg|jpeg|png|webp and captions in x.txt or metadata.jsonl, or one tar file,
+/// or a folder of tar files (webdataset: files of one sample have one name up to the first dot; the caption is .txt or
 /// the field "caption" or "text" of .json). Errors: MissingInput, BadData for neither.
 [[nodiscard]] std::unique_ptr<PictureSource> open_pictures(const std::filesystem::path& input);
 [[nodiscard]] std::unique_ptr<PictureSource> open_tars(std::vector<std::filesystem::path> tars);

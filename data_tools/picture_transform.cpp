@@ -50,7 +50,8 @@ io::Image resize(const io::Image& image, int width, int height) {
         float sum = 0;
         for (std::size_t k = 0; k < across[x].weights.size(); ++k)
           sum += across[x].weights[k] *
-                 static_cast<float>(image.pixels[(y * source_width + static_cast<std::size_t>(across[x].first) + k) * channels + c]);
+                 static_cast<float>(
+                     image.pixels[(y * source_width + static_cast<std::size_t>(across[x].first) + k) * channels + c]);
         rows[(y * target_width + x) * channels + c] = sum;
       }
   io::Image out{width, height, image.channels, {}};
@@ -67,13 +68,13 @@ io::Image resize(const io::Image& image, int width, int height) {
 }
 
 io::Image crop(const io::Image& image, int left, int top, int width, int height) {
-  LDMPI_CHECK(left >= 0 && top >= 0 && left + width <= image.width && top + height <= image.height, "crop {}x{}+{}+{}", width,
-              height, left, top);
+  LDMPI_CHECK(left >= 0 && top >= 0 && left + width <= image.width && top + height <= image.height, "crop {}x{}+{}+{}",
+              width, height, left, top);
   io::Image out{width, height, image.channels, {}};
   const auto row = static_cast<std::ptrdiff_t>(width) * image.channels;
   for (int y = 0; y < height; ++y) {
-    const auto from = image.pixels.begin() +
-                      (static_cast<std::ptrdiff_t>(y + top) * image.width + left) * image.channels;
+    const auto from =
+        image.pixels.begin() + (static_cast<std::ptrdiff_t>(y + top) * image.width + left) * image.channels;
     out.pixels.insert(out.pixels.end(), from, from + row);
   }
   return out;

@@ -62,7 +62,8 @@ data::ShardContent make(const Plan& plan, std::int64_t shard, std::uint64_t firs
   for (std::uint64_t prompt = 0; prompt <= kPrompts; ++prompt) {
     const Draw numbers = draw(plan, 2, prompt);
     for (std::uint64_t i = 0; i < context; ++i) content.prompts.push_back(prompt == 0 ? 0.0F : numbers.normal(i));
-    for (std::uint64_t i = 0; i < pooled; ++i) content.pooled.push_back(prompt == 0 ? 0.0F : numbers.normal(context + i));
+    for (std::uint64_t i = 0; i < pooled; ++i)
+      content.pooled.push_back(prompt == 0 ? 0.0F : numbers.normal(context + i));
   }
   const auto pattern = make_patterns(plan, latent);
   for (std::uint64_t sample = first; sample < first + count; ++sample) {
@@ -80,8 +81,8 @@ data::ShardContent make(const Plan& plan, std::int64_t shard, std::uint64_t firs
     content.keys.push_back(fmt::format("synth/{}", sample));
     if (plan.facts.time_ids) {
       const auto side = static_cast<float>(latent[1] * 8);
-      content.time_ids.insert(content.time_ids.end(), {side, static_cast<float>(latent[2] * 8), 0, 0, side,
-                                                       static_cast<float>(latent[2] * 8)});
+      content.time_ids.insert(content.time_ids.end(),
+                              {side, static_cast<float>(latent[2] * 8), 0, 0, side, static_cast<float>(latent[2] * 8)});
     }
   }
   return content;

@@ -48,10 +48,12 @@ class TarSource final : public PictureSource {
     std::string caption;
     while (pending_ && key_of(*pending_) == key) {
       std::string extension = pending_->substr(std::min(pending_->size(), key.size() + 1));
-      std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+      std::ranges::transform(extension, extension.begin(),
+                             [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
       const bool text = extension == "txt" || extension == "caption";
       const bool picture_file = extension == "jpg" || extension == "jpeg" || extension == "png" || extension == "webp";
-      if (picture_file) image = reader_->content(kLargestMember);
+      if (picture_file)
+        image = reader_->content(kLargestMember);
       else if (text || (extension == "json" && caption.empty())) {
         const auto bytes = reader_->content(kLargestMember);
         const std::string_view content(reinterpret_cast<const char*>(bytes.data()), bytes.size());

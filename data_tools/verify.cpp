@@ -39,11 +39,12 @@ void compare(const data::ManifestShard& expected, const data::ManifestShard& fou
   for (const auto& difference : data::differences(expected.facts, found.facts))
     findings.problems.push_back(fmt::format("{} differs from the manifest: {}", expected.file, difference));
   if (expected.bytes != found.bytes)
-    findings.problems.push_back(
-        fmt::format("{} differs from the manifest: expected {} bytes, found {}", expected.file, expected.bytes, found.bytes));
+    findings.problems.push_back(fmt::format("{} differs from the manifest: expected {} bytes, found {}", expected.file,
+                                            expected.bytes, found.bytes));
   else if (expected.file_crc != found.file_crc)
-    findings.problems.push_back(fmt::format("{} differs from the manifest: checksum of the file expected {:08x}, found {:08x}",
-                                            expected.file, expected.file_crc, found.file_crc));
+    findings.problems.push_back(
+        fmt::format("{} differs from the manifest: checksum of the file expected {:08x}, found {:08x}", expected.file,
+                    expected.file_crc, found.file_crc));
 }
 
 }  // namespace
@@ -53,7 +54,8 @@ void run_verify(Arguments arguments) {
   bool write_manifest = false;
   Options options("verify", "Reads every sample and prompt, checks them and the manifest, and lists all problems.");
   options.add_positional("DATASET", path, "a folder of shards or one shard file");
-  options.add("write_manifest", &write_manifest, "", "write manifest.json anew from what the shards hold, if they are sound");
+  options.add("write_manifest", &write_manifest, "",
+              "write manifest.json anew from what the shards hold, if they are sound");
   if (!options.parse(arguments)) return;
   const bool folder = std::filesystem::is_directory(path);
   require(folder || !write_manifest, Exit::BadConfig, "--write_manifest needs a folder, {} is none", path);

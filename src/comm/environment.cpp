@@ -116,6 +116,8 @@ Environment discover_environment(const Lookup& lookup, std::string host) {
   // A batch script has SLURM_PROCID and SLURM_NTASKS too; only a step started by srun has SLURM_STEP_NUM_TASKS. A step
   // of one task counts as alone: it needs no MPI and may start its own mpirun.
   const auto step_tasks = number(lookup, "SLURM_STEP_NUM_TASKS");
+  constexpr std::int64_t kFirstSpecialStep = 4294967000;  // the shell that salloc opens is such a step, without limits
+  environment.single_task = step_tasks == 1 && number(lookup, "SLURM_STEP_ID").value_or(0) < kFirstSpecialStep;
   if (lookup("OMPI_COMM_WORLD_RANK")) {
     read_mpirun(lookup, environment);
   } else if (step_tasks && *step_tasks > 1) {

@@ -22,7 +22,8 @@ struct Environment {
   std::optional<std::int64_t> job_end_seconds;  ///< when the batch system ends the job, in seconds since 1970
   std::optional<std::string> visible_devices;   ///< CUDA_VISIBLE_DEVICES as set by the user or the batch system
   std::optional<int> threads;                   ///< OMP_NUM_THREADS: threads of a rank, where the user says so
-  bool relaunched = false;                      ///< this program has started its own mpirun already
+  bool single_task = false;  ///< alone in a step of srun: an own mpirun cannot use the other hosts of the job
+  bool relaunched = false;   ///< this program has started its own mpirun already
 };
 
 /// Set by relaunch_under_mpirun (relaunch.h) for the ranks that it starts. Not an option, hence no LDMPI_ in front.

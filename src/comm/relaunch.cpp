@@ -13,12 +13,14 @@
 
 namespace ldmpi::comm {
 
-std::vector<std::string> mpirun_command(int num_gpus, const std::string& program,
+std::vector<std::string> mpirun_command(const Environment& environment, int num_gpus, const std::string& program,
                                         std::span<const char* const> arguments) {
   // --bind-to none: OpenMP's threads share the cores of the host. --oversubscribe: mpirun counts cores or batch tasks,
   // which says nothing about GPUs; it changes nothing while there are enough of them.
-  std::vector<std::string> command{"mpirun",          "-n",   std::to_string(num_gpus), "--bind-to", "none",
-                                   "--oversubscribe", program};
+  std::vector<std::string> command{"mpirun", "-n", std::to_string(num_gpus), "--bind-to", "none", "--oversubscribe"};
+  // Inside a step mpirun would wait forever for a step of its own, so it is kept from asking Slurm.
+  if (environment.single_task) command.insert(command.end(), {"--mca", "plm", "isolated", "--mca", "ras", "^slurm"});
+  command.push_back(program);
   command.insert(command.end(), arguments.begin(), arguments.end());
   return command;
 }
@@ -46,7 +48,7 @@ void relaunch_under_mpirun(const Environment& environment, int num_gpus, std::sp
     setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
     setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
   }
-  auto command = mpirun_command(num_gpus, self.string(), arguments);
+  auto command = mpirun_command(environment, num_gpus, self.string(), arguments);
   std::vector<char*> pointers;
   for (auto& word : command) pointers.push_back(word.data());
   pointers.push_back(nullptr);

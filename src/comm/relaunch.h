@@ -16,7 +16,8 @@ namespace ldmpi::comm {
 void relaunch_under_mpirun(const Environment& environment, int num_gpus, std::span<const char* const> arguments);
 
 /// The command line that relaunch_under_mpirun executes.
-[[nodiscard]] std::vector<std::string> mpirun_command(int num_gpus, const std::string& program,
+[[nodiscard]] std::vector<std::string> mpirun_command(const Environment& environment, int num_gpus,
+                                                      const std::string& program,
                                                       std::span<const char* const> arguments);
 
 }  // namespace ldmpi::comm

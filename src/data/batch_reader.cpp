@@ -138,8 +138,8 @@ BatchReader::BatchReader(const Dataset& dataset, const ReaderOptions& options) {
               options.batch_size >= 1 && options.prefetch >= 1,
           Exit::BadConfig, "reader: rank {} of {}, batch_size {}, accumulation {}, prefetch {}", options.rank,
           options.ranks, options.batch_size, options.accumulation, options.prefetch);
-  const auto product = static_cast<std::uint64_t>(options.ranks) * options.batch_size *
-                       static_cast<std::uint64_t>(options.accumulation);
+  const auto product =
+      static_cast<std::uint64_t>(options.ranks) * options.batch_size * static_cast<std::uint64_t>(options.accumulation);
   require(options.total_batch_size == product, Exit::BadConfig,
           "total_batch_size {} is not {} ranks x batch_size {} x accumulation {} = {}", options.total_batch_size,
           options.ranks, options.batch_size, options.accumulation, product);
@@ -170,14 +170,17 @@ const Batch& BatchReader::next() {
   if (std::exchange(state.first, false)) {
     const double deviation = scaled_deviation(state.dataset.info(), *batch);
     if (!(deviation >= 0.5 && deviation <= 2.0))
-      log::warning("the scaled latents of the first batch have standard deviation {:.3g}, expected about 1 (0.5 .. 2): "
-                   "is the dataset's scaling_factor {} right? See ldmpi-data inspect",
-                   deviation, state.dataset.info().scaling_factor);
+      log::warning(
+          "the scaled latents of the first batch have standard deviation {:.3g}, expected about 1 (0.5 .. 2): "
+          "is the dataset's scaling_factor {} right? See ldmpi-data inspect",
+          deviation, state.dataset.info().scaling_factor);
   }
   return *batch;
 }
 
-double BatchReader::wait_seconds() const noexcept { return state_->waited; }
+double BatchReader::wait_seconds() const noexcept {
+  return state_->waited;
+}
 
 std::uint64_t BatchReader::skipped() const noexcept {
   const std::scoped_lock lock(state_->mutex);

@@ -18,25 +18,25 @@ struct ReaderOptions {
   std::uint64_t batch_size = 0;        ///< samples per micro-batch and rank
   int rank = 0;
   int ranks = 1;
-  int accumulation = 1;                ///< micro-batches per step
-  std::uint64_t start_cursor = 0;      ///< samples consumed before the first step
+  int accumulation = 1;            ///< micro-batches per step
+  std::uint64_t start_cursor = 0;  ///< samples consumed before the first step
   /// Skip replaces a damaged sample by the next sound one of its bucket, with a warning, as long as no more than 0.01 %
   /// of the dataset (at least one sample) is found damaged; beyond that, and always with Fail, next() throws BadData
   /// naming shard and row. The replacement depends on the data alone, so it is the same at any number of ranks.
   BadSample bad_sample = BadSample::Fail;
-  int prefetch = 4;                    ///< micro-batches read ahead, at least 1
+  int prefetch = 4;  ///< micro-batches read ahead, at least 1
 };
 
 /// One micro-batch of this rank. Row i holds position p = (micro*ranks + rank)*batch_size + i of the global batch.
 struct Batch {
   std::size_t bucket = 0;
   std::uint64_t epoch = 0;
-  std::uint64_t cursor = 0;                ///< of the first sample of the global batch
-  int micro = 0;                           ///< 0 .. accumulation-1
-  std::vector<std::uint64_t> sample_ids;   ///< [N] what was read (after replacement)
-  std::vector<std::uint64_t> draws;        ///< [N] cursor + p: the draw index of the random numbers of row i
-  Shape latent_shape;                      ///< [N,C,H,W], or [N,2C,H,W] with moments
-  Rows rows;                               ///< latents, context, pooled, time_ids as float
+  std::uint64_t cursor = 0;               ///< of the first sample of the global batch
+  int micro = 0;                          ///< 0 .. accumulation-1
+  std::vector<std::uint64_t> sample_ids;  ///< [N] what was read (after replacement)
+  std::vector<std::uint64_t> draws;       ///< [N] cursor + p: the draw index of the random numbers of row i
+  Shape latent_shape;                     ///< [N,C,H,W], or [N,2C,H,W] with moments
+  Rows rows;                              ///< latents, context, pooled, time_ids as float
 };
 
 class BatchReader {

@@ -21,7 +21,8 @@ class PixelsCodec final : public Codec {
 
   [[nodiscard]] Shape latent_shape(int width, int height) const override {
     require(width > 0 && height > 0 && width % factor_ == 0 && height % factor_ == 0, Exit::BadConfig,
-            "a picture of {}x{} cannot be unshuffled by {}: choose a resolution divisible by it", width, height, factor_);
+            "a picture of {}x{} cannot be unshuffled by {}: choose a resolution divisible by it", width, height,
+            factor_);
     return Shape{channels_ * factor_ * factor_, height / factor_, width / factor_};
   }
 
@@ -105,7 +106,8 @@ std::unique_ptr<Codec> Codec::from_id(std::string_view id) {
   }
   fail(Exit::BadConfig,
        "the codec \"{}\" is not known to this program (known: pixels:v1:channels=1|3:unshuffle=N). Its latents can be "
-       "trained on and sampled, but not turned into pictures here", id);
+       "trained on and sampled, but not turned into pictures here",
+       id);
 }
 
 io::Image decode_scaled(const Codec& codec, std::span<const float> latents, const Shape& shape, double scaling_factor,

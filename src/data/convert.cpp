@@ -22,6 +22,7 @@ float half_value(std::uint32_t bits) {
 bool convert_scaled(std::span<const std::byte> stored, DType dtype, float shift, float scale, std::span<float> target) {
   LDMPI_CHECK(stored.size() == target.size() * size_of(dtype), "{} bytes for {} values", stored.size(), target.size());
   const std::size_t count = target.size();
+  if (count == 0) return true;
   float* out = target.data();
   std::uint32_t largest = 0;
   if (dtype == DType::F16) {

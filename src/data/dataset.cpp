@@ -55,8 +55,10 @@ void check_files(const std::vector<Entry>& entries, Problems& problems) {
   for (const auto& entry : entries) try {
       const auto size = io::size_of_file(io::open_for_reading(entry.path), entry.path);
       if (size != entry.bytes)
-        problems.add(fmt::format("{} has {} bytes, the manifest says {}: truncated or replaced. Copy it again, or after "
-                                 "a wanted change: ldmpi-data verify --write_manifest", entry.path.string(), size, entry.bytes));
+        problems.add(
+            fmt::format("{} has {} bytes, the manifest says {}: truncated or replaced. Copy it again, or after "
+                        "a wanted change: ldmpi-data verify --write_manifest",
+                        entry.path.string(), size, entry.bytes));
     } catch (const Error& error) {
       problems.add(error);
     }
@@ -134,8 +136,10 @@ struct Dataset::State {
     const Entry& entry = entries[index];
     auto fresh = std::make_shared<const Shard>(Shard::open(entry.path));
     const auto differing = differences(entry.facts, fresh->facts());
-    require(differing.empty(), Exit::BadData, "{} is not what it was when the dataset was opened, or what the manifest "
-            "says: {}", entry.path.string(), differing.empty() ? "" : differing.front());
+    require(differing.empty(), Exit::BadData,
+            "{} is not what it was when the dataset was opened, or what the manifest "
+            "says: {}",
+            entry.path.string(), differing.empty() ? "" : differing.front());
     if (open.size() >= limit) {
       open.erase(ages.back());
       ages.pop_back();
@@ -205,9 +209,15 @@ Dataset Dataset::open(const std::filesystem::path& path, OpenOptions options) {
   return Dataset(std::move(state));
 }
 
-const DatasetInfo& Dataset::info() const noexcept { return state_->info; }
-const std::vector<Segment>& Dataset::segments() const noexcept { return state_->segments; }
-std::size_t Dataset::bucket_of(std::uint64_t sample) const { return state_->segments[state_->entry_of(sample)].bucket; }
+const DatasetInfo& Dataset::info() const noexcept {
+  return state_->info;
+}
+const std::vector<Segment>& Dataset::segments() const noexcept {
+  return state_->segments;
+}
+std::size_t Dataset::bucket_of(std::uint64_t sample) const {
+  return state_->segments[state_->entry_of(sample)].bucket;
+}
 
 Shape Dataset::stored_shape(std::size_t bucket) const {
   const Shape& latent = state_->info.buckets.at(bucket).latent;
@@ -236,7 +246,8 @@ void convert_prompt(const Shard& shard, std::uint64_t prompt, std::vector<std::b
   const DType type = shard.facts().prompt_type;
   const bool finite = convert_scaled(stored.first(shard.context_bytes()), type, 0.0F, 1.0F, context) &&
                       convert_scaled(stored.subspan(shard.context_bytes()), type, 0.0F, 1.0F, pooled);
-  require(finite, Exit::BadData, "{}, prompt row {}: the embedding holds NaN or infinity", shard.path().string(), prompt);
+  require(finite, Exit::BadData, "{}, prompt row {}: the embedding holds NaN or infinity", shard.path().string(),
+          prompt);
 }
 
 }  // namespace
@@ -265,9 +276,11 @@ void Dataset::read(std::uint64_t sample, Rows& rows, std::size_t position) const
           shard->path().string(), row);
   const auto context = static_cast<std::size_t>(info.context.count());
   const auto pooled = static_cast<std::size_t>(info.pooled_width);
-  convert_prompt(*shard, shard->prompt_of(row), rows.scratch, std::span(rows.context).subspan(position * context, context),
+  convert_prompt(*shard, shard->prompt_of(row), rows.scratch,
+                 std::span(rows.context).subspan(position * context, context),
                  std::span(rows.pooled).subspan(position * pooled, pooled));
-  if (info.has_time_ids) std::ranges::copy(shard->time_ids(row), rows.time_ids.begin() + static_cast<std::ptrdiff_t>(position * 6));
+  if (info.has_time_ids)
+    std::ranges::copy(shard->time_ids(row), rows.time_ids.begin() + static_cast<std::ptrdiff_t>(position * 6));
 }
 
 std::vector<float> Dataset::empty_prompt() const {

@@ -16,7 +16,7 @@ namespace ldmpi::data {
 
 /// Samples of one latent shape; global batches never mix buckets.
 struct Bucket {
-  Shape latent;               ///< [C,H,W]; C counts the channels of a latent, also where mean and logvar are stored
+  Shape latent;  ///< [C,H,W]; C counts the channels of a latent, also where mean and logvar are stored
   std::uint64_t samples = 0;
 };
 
@@ -29,16 +29,16 @@ struct Segment {
 
 struct DatasetInfo {
   std::uint64_t samples = 0;
-  std::vector<Bucket> buckets;        ///< in order of first appearance
-  bool has_moments = false;           ///< mean and logvar are stored instead of a sampled latent
-  Shape context;                      ///< [T,D] of one prompt
-  std::int64_t pooled_width = 0;      ///< E of pooled_prompt_embeds, 0 = none
+  std::vector<Bucket> buckets;    ///< in order of first appearance
+  bool has_moments = false;       ///< mean and logvar are stored instead of a sampled latent
+  Shape context;                  ///< [T,D] of one prompt
+  std::int64_t pooled_width = 0;  ///< E of pooled_prompt_embeds, 0 = none
   bool has_time_ids = false;
-  double scaling_factor = 1.0;        ///< the model sees (raw - shift) * scaling_factor
+  double scaling_factor = 1.0;  ///< the model sees (raw - shift) * scaling_factor
   double shift = 0.0;
-  std::string codec;                  ///< what made the latents, e.g. "pixels:v1:channels=1:unshuffle=2"
-  std::string text_encoder;           ///< what made the prompt embeddings, e.g. "words:v1:8x64:seed=1"
-  std::uint64_t fingerprint = 0;      ///< of the contents; independent of path, file names' folder and time
+  std::string codec;              ///< what made the latents, e.g. "pixels:v1:channels=1:unshuffle=2"
+  std::string text_encoder;       ///< what made the prompt embeddings, e.g. "words:v1:8x64:seed=1"
+  std::uint64_t fingerprint = 0;  ///< of the contents; independent of path, file names' folder and time
 };
 
 struct OpenOptions {
@@ -47,10 +47,10 @@ struct OpenOptions {
 
 /// Rows of a batch as stored, converted to float and scaled. Sizes are set by Dataset::read.
 struct Rows {
-  std::vector<float> latents;   ///< [N,C,H,W], or [N,2C,H,W]: scaled mean, then std * scaling_factor
-  std::vector<float> context;   ///< [N,T,D]
-  std::vector<float> pooled;    ///< [N,E] or empty
-  std::vector<float> time_ids;  ///< [N,6] or empty
+  std::vector<float> latents;      ///< [N,C,H,W], or [N,2C,H,W]: scaled mean, then std * scaling_factor
+  std::vector<float> context;      ///< [N,T,D]
+  std::vector<float> pooled;       ///< [N,E] or empty
+  std::vector<float> time_ids;     ///< [N,6] or empty
   std::vector<std::byte> scratch;  ///< stored bytes of one row, kept so that reading does not allocate
 };
 

@@ -10,8 +10,8 @@
 namespace ldmpi::data {
 namespace {
 
-constexpr std::uint32_t kBlock = 32;      // neighbours on disk: 1 MiB of 32 KiB latents, so a cold disk reads ahead well
-constexpr std::size_t kWindow = 256;      // blocks shuffled through each other: 8192 samples
+constexpr std::uint32_t kBlock = 32;  // neighbours on disk: 1 MiB of 32 KiB latents, so a cold disk reads ahead well
+constexpr std::size_t kWindow = 256;  // blocks shuffled through each other: 8192 samples
 
 enum class Level : std::uint64_t { Slots = 1, Blocks = 2, Window = 3 };
 

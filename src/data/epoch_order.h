@@ -16,10 +16,10 @@
 namespace ldmpi::data {
 
 struct GlobalBatch {
-  std::uint64_t cursor = 0;         ///< samples consumed before this batch
+  std::uint64_t cursor = 0;  ///< samples consumed before this batch
   std::uint64_t epoch = 0;
   std::size_t bucket = 0;
-  std::vector<std::uint64_t> ids;   ///< total_batch_size sample ids
+  std::vector<std::uint64_t> ids;  ///< total_batch_size sample ids
 };
 
 class EpochOrder {

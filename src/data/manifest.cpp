@@ -16,11 +16,14 @@ using Json = nlohmann::json;
 constexpr const char* kFormat = "ldmpi-manifest";
 constexpr int kVersion = 1;
 
-Json to_json(const Shape& shape) { return Json(std::vector<std::int64_t>(shape.extents().begin(), shape.extents().end())); }
+Json to_json(const Shape& shape) {
+  return Json(std::vector<std::int64_t>(shape.extents().begin(), shape.extents().end()));
+}
 
 Shape shape_from(const Json& json, std::size_t rank) {
   const auto extents = json.get<std::vector<std::int64_t>>();
-  require(extents.size() == rank && std::ranges::all_of(extents, [](auto extent) { return extent > 0 && extent < (1 << 30); }),
+  require(extents.size() == rank &&
+              std::ranges::all_of(extents, [](auto extent) { return extent > 0 && extent < (1 << 30); }),
           Exit::BadData, "a shape must be {} positive numbers", rank);
   return Shape(std::span(extents));
 }
@@ -105,7 +108,8 @@ std::optional<Manifest> read_manifest(const std::filesystem::path& folder) {
   const Json document = io::read_json(path);
   try {
     require(document.at("format").get<std::string>() == kFormat, Exit::BadData, "'format' is not \"{}\"", kFormat);
-    require(document.at("format_version").get<int>() == kVersion, Exit::BadData, "'format_version' is not {}", kVersion);
+    require(document.at("format_version").get<int>() == kVersion, Exit::BadData, "'format_version' is not {}",
+            kVersion);
     require(document.at("checksum").get<std::uint32_t>() == checksum_of(document), Exit::BadData,
             "the checksum does not fit: the file was damaged or edited");
     Manifest manifest;

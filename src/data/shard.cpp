@@ -37,8 +37,10 @@ class Schema {
         known |= !found->is_text && found->dtype == type;
         names += (names.empty() ? "" : " or ") + std::string(name_of(type));
       }
-      if (!known) problem("dataset '{}': expected {}, found {}", name, names, found->is_text ? "strings" : name_of(found->dtype));
-      if (found->shape.rank() != rank) problem("dataset '{}': expected {} axes, found {}", name, rank, found->shape.text());
+      if (!known)
+        problem("dataset '{}': expected {}, found {}", name, names, found->is_text ? "strings" : name_of(found->dtype));
+      if (found->shape.rank() != rank)
+        problem("dataset '{}': expected {} axes, found {}", name, rank, found->shape.text());
       if (known && found->shape.rank() == rank) return found;
     } catch (const Error& error) {
       problems_.emplace_back(error.what());
@@ -136,7 +138,8 @@ Shard Shard::open(const std::filesystem::path& path) {
   const auto latents = schema.numbers("latents", 4, {DType::F16, DType::F32}, false);
   const auto moments = schema.numbers("moments", 4, {DType::F16, DType::F32}, false);
   if (latents.has_value() == moments.has_value())
-    schema.problem("exactly one of the datasets 'latents' and 'moments' must be there, found {}", latents ? "both" : "none");
+    schema.problem("exactly one of the datasets 'latents' and 'moments' must be there, found {}",
+                   latents ? "both" : "none");
   const auto prompts = schema.numbers("prompt_embeds", 3, {DType::F16, DType::F32}, true);
   const auto index = schema.numbers("prompt_index", 1, {DType::I32, DType::U32, DType::I64}, true);
   const auto crcs = schema.numbers("crc32c", 1, {DType::U32}, true);
@@ -183,7 +186,8 @@ Shard Shard::open(const std::filesystem::path& path) {
     out.prompt_index_.reserve(wide.size());
     for (std::size_t row = 0; row < wide.size(); ++row) {
       if (wide[row] < 0 || static_cast<std::uint64_t>(wide[row]) >= facts.prompts) {
-        schema.problem("dataset 'prompt_index': row {} says {}, but there are {} prompts", row, wide[row], facts.prompts);
+        schema.problem("dataset 'prompt_index': row {} says {}, but there are {} prompts", row, wide[row],
+                       facts.prompts);
         break;
       }
       out.prompt_index_.push_back(static_cast<std::uint32_t>(wide[row]));
@@ -199,7 +203,9 @@ Shard Shard::open(const std::filesystem::path& path) {
   return out;
 }
 
-std::span<const float> Shard::time_ids(std::uint64_t row) const { return std::span(time_ids_).subspan(row * 6, 6); }
+std::span<const float> Shard::time_ids(std::uint64_t row) const {
+  return std::span(time_ids_).subspan(row * 6, 6);
+}
 
 std::size_t Shard::latent_bytes() const noexcept {
   return static_cast<std::size_t>(facts_.latent.count()) * (facts_.moments ? 2 : 1) * size_of(facts_.latent_type);
@@ -236,8 +242,8 @@ void Shard::read(std::span<std::byte> target, std::uint64_t offset, const char* 
       io::read_at(file_, target, offset, path_);
       return;
     } catch (const Error& error) {
-      require(error.code() == Exit::IoError && attempt < kRetries, error.code(), "{}, {} {}: {}.{}", path_.string(), what,
-              row, error.what(), change());
+      require(error.code() == Exit::IoError && attempt < kRetries, error.code(), "{}, {} {}: {}.{}", path_.string(),
+              what, row, error.what(), change());
       std::this_thread::sleep_for(std::chrono::milliseconds(20 << (3 * attempt)));  // 20, 160, 1280 ms
     }
   }

@@ -19,12 +19,12 @@ inline constexpr std::int64_t kShardVersion = 1;
 /// What a shard holds; equal facts and equal content_crc mean equal samples.
 struct ShardFacts {
   std::uint64_t samples = 0;
-  DType latent_type = DType::F16;     ///< f16 or f32
+  DType latent_type = DType::F16;  ///< f16 or f32
   bool moments = false;
-  Shape latent;                       ///< [C,H,W]; stored are 2C channels with moments
-  DType prompt_type = DType::F16;     ///< f16 or f32, of both prompt tables
-  std::uint64_t prompts = 0;          ///< rows of the prompt tables
-  Shape context;                      ///< [T,D]
+  Shape latent;                    ///< [C,H,W]; stored are 2C channels with moments
+  DType prompt_type = DType::F16;  ///< f16 or f32, of both prompt tables
+  std::uint64_t prompts = 0;       ///< rows of the prompt tables
+  Shape context;                   ///< [T,D]
   std::int64_t pooled_width = 0;
   bool time_ids = false;
   double scaling_factor = 1.0;

@@ -18,7 +18,8 @@ std::uint32_t crc_of_file(const std::filesystem::path& path, std::uint64_t bytes
   std::vector<std::byte> buffer(std::size_t{4} << 20);
   std::uint32_t crc = 0;
   for (std::uint64_t at = 0; at < bytes; at += buffer.size()) {
-    const auto part = std::span(buffer).first(static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), bytes - at)));
+    const auto part =
+        std::span(buffer).first(static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), bytes - at)));
     io::read_at(file, part, at, path);
     crc = crc32c(part, crc);
   }

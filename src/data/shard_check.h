@@ -21,7 +21,7 @@ struct Statistics {
 struct ShardReport {
   std::vector<std::string> problems;  ///< "row 17: ...", at most 100
   Statistics statistics;
-  std::uint32_t file_crc = 0;         ///< CRC32C of the whole file
+  std::uint32_t file_crc = 0;  ///< CRC32C of the whole file
 };
 
 [[nodiscard]] ShardReport check_shard(const Shard& shard);

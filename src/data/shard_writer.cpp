@@ -14,6 +14,7 @@ namespace {
 std::vector<std::byte> stored(const std::vector<float>& values, DType dtype, const char* name,
                               const std::filesystem::path& path) {
   std::vector<std::byte> out(values.size() * size_of(dtype));
+  if (values.empty()) return out;
   convert_from_float(values.data(), dtype, out.data(), values.size());
   constexpr float kLargestHalf = 65504.0F;
   if (dtype == DType::F16)
@@ -33,8 +34,8 @@ Shape with_rows(std::uint64_t rows, const Shape& row, std::int64_t channels_fact
 void require_space(const std::filesystem::path& path, std::uint64_t bytes) {
   std::error_code error;
   const auto space = std::filesystem::space(std::filesystem::absolute(path).parent_path(), error);
-  require(error || space.available > bytes, Exit::CannotCreate, "{} needs {} MiB, the disk has {} MiB left", path.string(),
-          bytes >> 20, space.available >> 20);
+  require(error || space.available > bytes, Exit::CannotCreate, "{} needs {} MiB, the disk has {} MiB left",
+          path.string(), bytes >> 20, space.available >> 20);
 }
 
 }  // namespace
@@ -84,7 +85,8 @@ void write_shard(const std::filesystem::path& path, const ShardContent& content)
   if (facts.time_ids)
     writer.write("time_ids", DType::F32, with_rows(samples, Shape{6}), std::as_bytes(std::span(content.time_ids)));
   writer.write("crc32c", DType::U32, rows, std::as_bytes(std::span(crcs)));
-  writer.write("prompt_crc32c", DType::U32, Shape{static_cast<std::int64_t>(prompts)}, std::as_bytes(std::span(prompt_crcs)));
+  writer.write("prompt_crc32c", DType::U32, Shape{static_cast<std::int64_t>(prompts)},
+               std::as_bytes(std::span(prompt_crcs)));
   if (!content.captions.empty()) writer.write_text("caption", content.captions);
   if (!content.keys.empty()) writer.write_text("key", content.keys);
   writer.commit();

@@ -13,7 +13,9 @@ bool belongs_to_word(char c) {
          static_cast<unsigned char>(c) > 127;
 }
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 class WordsEncoder final : public TextEncoder {
  public:
@@ -38,8 +40,10 @@ class WordsEncoder final : public TextEncoder {
       word.clear();
     };
     for (const char c : prompt) {
-      if (belongs_to_word(c)) word += lower(c);
-      else put();
+      if (belongs_to_word(c))
+        word += lower(c);
+      else
+        put();
     }
     put();
     return out;
@@ -67,8 +71,10 @@ std::unique_ptr<TextEncoder> TextEncoder::from_id(std::string_view id) {
   if (std::sscanf(text.c_str(), "words:v1:%6lldx%6lld:seed=%20llu%n", &t, &d, &seed, &end) == 3 &&
       static_cast<std::size_t>(end) == text.size())
     return words_encoder(t, d, seed);
-  fail(Exit::BadConfig, "the text encoder \"{}\" is not known to this program (known: words:v1:TxD:seed=N). A dataset "
-       "made with it can be trained on, but prompts cannot be encoded here", id);
+  fail(Exit::BadConfig,
+       "the text encoder \"{}\" is not known to this program (known: words:v1:TxD:seed=N). A dataset "
+       "made with it can be trained on, but prompts cannot be encoded here",
+       id);
 }
 
 }  // namespace ldmpi::data

@@ -1,6 +1,7 @@
 #pragma once
 // Text encoders: prompt to embeddings [T,D]. `words` is a stand-in for small runs without weights: token i is a fixed
-// seeded Gaussian vector of word i, the rest zeros, so the empty prompt is all zeros. It knows no grammar and no synonyms.
+// seeded Gaussian vector of word i, the rest zeros, so the empty prompt is all zeros. It knows no grammar and no
+// synonyms.
 
 #include <cstdint>
 #include <memory>

@@ -8,12 +8,21 @@ namespace ldmpi::diffusion {
 
 namespace {
 
-/// `count` values from first to last, each half counted from its own end as torch.linspace does.
+/// `count` values from first to last with the roundings of torch.linspace on a CPU: each half is counted from its own
+/// end, and only the first of eight neighbours is computed from the end itself.
 std::vector<float> linspace(float first, float last, std::size_t count) {
+  constexpr std::size_t kLanes = 8;
   const float step = (last - first) / static_cast<float>(count - 1);
+  const auto from_end = [&](std::size_t i) {
+    return i < count / 2 ? std::fma(step, static_cast<float>(i), first)
+                         : std::fma(-step, static_cast<float>(count - 1 - i), last);
+  };
   std::vector<float> result(count);
-  for (std::size_t i = 0; i < count; ++i)
-    result[i] = i < count / 2 ? first + step * static_cast<float>(i) : last - step * static_cast<float>(count - 1 - i);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto group = i - i % kLanes;
+    const auto start = group + kLanes <= count ? group : i;
+    result[i] = from_end(start) + step * static_cast<float>(i - start);
+  }
   return result;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-// The noise of every timestep, computed in float32 as diffusers does, so that models meet the noise they were trained on.
+// The noise of every timestep, computed in float32 as diffusers does, so that models meet the noise they were trained
+// on.
 
 #include <vector>
 

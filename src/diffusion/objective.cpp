@@ -9,22 +9,26 @@ namespace {
 
 void check(const Objective& objective, const TrainInputs& inputs) {
   require(objective.snr_gamma >= 0, Exit::BadConfig, "snr_gamma must not be negative: {}", objective.snr_gamma);
-  require(objective.noise_offset >= 0, Exit::BadConfig, "noise_offset must not be negative: {}", objective.noise_offset);
+  require(objective.noise_offset >= 0, Exit::BadConfig, "noise_offset must not be negative: {}",
+          objective.noise_offset);
   require(objective.caption_dropout >= 0 && objective.caption_dropout <= 1, Exit::BadConfig,
           "caption_dropout is a probability, not {}", objective.caption_dropout);
   require(objective.caption_dropout == 0 || (inputs.empty && (!inputs.pooled || inputs.empty_pooled)), Exit::BadConfig,
           "caption_dropout = {} needs the embeddings of the empty prompt (row 0 of the shards' tables); "
-          "set it to 0 for data without", objective.caption_dropout);
+          "set it to 0 for data without",
+          objective.caption_dropout);
 }
 
 /// The clean latents, f32 [N,C,H,W].
-ir::Value clean_latents(const ir::Builder& b, const Objective& objective, const TrainInputs& inputs, const Shape& latent) {
+ir::Value clean_latents(const ir::Builder& b, const Objective& objective, const TrainInputs& inputs,
+                        const Shape& latent) {
   auto& graph = b.graph();
   if (!inputs.moments) return graph.add1(ir::FromCanonical{.shape = latent, .dtype = DType::F32}, {inputs.latents});
   const auto channels = latent[1];
   const Shape both{latent[0], 2 * channels, latent[2], latent[3]};
-  const auto stored = graph.add1(ir::FromCanonical{.shape = both, .dtype = DType::F32}, {inputs.latents});  // [N,2C,H,W]
-  const auto moments = b.split(stored, {channels, channels});  // mean, deviation [N,C,H,W]
+  const auto stored =
+      graph.add1(ir::FromCanonical{.shape = both, .dtype = DType::F32}, {inputs.latents});  // [N,2C,H,W]
+  const auto moments = b.split(stored, {channels, channels});                               // mean, deviation [N,C,H,W]
   if (!objective.posterior) return moments[0];
   const auto drawn = graph.add1(
       ir::RandomNormal{.seed = objective.seed, .purpose = Purpose::Posterior, .shape = latent}, {inputs.draws});
@@ -99,12 +103,12 @@ TrainingLoss build_training_loss(const ir::Builder& b, const Objective& objectiv
                        ? ones(b, latent[0])
                        : lookup(b, "min_snr_weights", min_snr_weights(schedule, prediction_type, objective.snr_gamma),
                                 result.timesteps);
-  result.prediction = model(
-      b, {.sample = result.noisy,
-          .timesteps = result.timesteps,
-          .context = drop_text(b, objective, inputs.draws, inputs.context, inputs.empty, dtype),
-          .text_embeds = drop_text(b, objective, inputs.draws, inputs.pooled, inputs.empty_pooled, dtype),
-          .time_ids = inputs.time_ids});
+  result.prediction =
+      model(b, {.sample = result.noisy,
+                .timesteps = result.timesteps,
+                .context = drop_text(b, objective, inputs.draws, inputs.context, inputs.empty, dtype),
+                .text_embeds = drop_text(b, objective, inputs.draws, inputs.pooled, inputs.empty_pooled, dtype),
+                .time_ids = inputs.time_ids});
   require(b.type(result.prediction).shape == latent, Exit::BadConfig,
           "the model predicts {} for latents {}: out_channels must equal the channels of the data",
           b.type(result.prediction).shape.text(), latent.text());

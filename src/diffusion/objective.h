@@ -49,10 +49,11 @@ struct TrainingLoss {
   ir::Value weights;     ///< f32 [N]
 };
 
-/// Appends the forward pass of one micro-batch. `latent` is [N,C,H,W] (C without the deviations). `dtype` is the compute
-/// dtype. Throws Error(BadConfig) for an objective without sense or without the inputs it needs.
-[[nodiscard]] TrainingLoss build_training_loss(const ir::Builder& b, const Objective& objective, const TrainInputs& inputs,
-                                               const Shape& latent, DType dtype, const Model& model);
+/// Appends the forward pass of one micro-batch. `latent` is [N,C,H,W] (C without the deviations). `dtype` is the
+/// compute dtype. Throws Error(BadConfig) for an objective without sense or without the inputs it needs.
+[[nodiscard]] TrainingLoss build_training_loss(const ir::Builder& b, const Objective& objective,
+                                               const TrainInputs& inputs, const Shape& latent, DType dtype,
+                                               const Model& model);
 
 /// Inputs of a pass with given noise: sampling, probing.
 struct GivenInputs {
@@ -64,8 +65,8 @@ struct GivenInputs {
 };
 
 /// The prediction, [N,C,H,W] of the compute dtype, with nothing drawn. `latent` is the shape of the sample.
-[[nodiscard]] ir::Value build_prediction(const ir::Builder& b, const GivenInputs& inputs, const Shape& latent, DType dtype,
-                                         const Model& model);
+[[nodiscard]] ir::Value build_prediction(const ir::Builder& b, const GivenInputs& inputs, const Shape& latent,
+                                         DType dtype, const Model& model);
 
 struct GivenLoss {
   ir::Value loss;        ///< f32 [1]: mean squared error over all elements

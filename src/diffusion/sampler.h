@@ -23,8 +23,8 @@ class Sampler {
 
   /// The timesteps to ask the model at, falling.
   [[nodiscard]] std::span<const std::int64_t> timesteps() const noexcept { return timesteps_; }
-  /// Step i, to be called for i = 0, 1, ... in order: replaces the latents at timesteps()[i] by those at the next one, given
-  /// the model's prediction there. Equal sizes at every step.
+  /// Step i, to be called for i = 0, 1, ... in order: replaces the latents at timesteps()[i] by those at the next one,
+  /// given the model's prediction there. Equal sizes at every step.
   virtual void step(std::size_t i, std::span<const float> prediction, std::span<float> latents) = 0;
 
  protected:

@@ -56,7 +56,8 @@ void validate(const ScheduleConfig& c, Exit code, std::string_view origin) {
   require(c.clip_sample_range > 0, code, "{}: clip_sample_range must be positive, not {}", origin, c.clip_sample_range);
   require(!c.rescale_betas_zero_snr || c.prediction_type != Prediction::Epsilon, code,
           "{}: with zero terminal SNR the last timestep is pure noise, from which epsilon says nothing; "
-          "use prediction_type v_prediction or sample", origin);
+          "use prediction_type v_prediction or sample",
+          origin);
 }
 
 ScheduleConfig parse_schedule_config(std::string_view json_text, std::string_view origin) {

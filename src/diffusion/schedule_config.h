@@ -13,7 +13,8 @@ enum class Prediction : std::uint8_t { Epsilon, Velocity, Sample };
 enum class BetaSchedule : std::uint8_t { Linear, ScaledLinear, SquaredCos };
 enum class Spacing : std::uint8_t { Leading, Trailing, Linspace };
 
-/// diffusers' words: epsilon, v_prediction, sample; linear, scaled_linear, squaredcos_cap_v2; leading, trailing, linspace.
+/// diffusers' words: epsilon, v_prediction, sample; linear, scaled_linear, squaredcos_cap_v2; leading, trailing,
+/// linspace.
 [[nodiscard]] std::string_view name_of(Prediction prediction) noexcept;
 [[nodiscard]] std::string_view name_of(BetaSchedule schedule) noexcept;
 [[nodiscard]] std::string_view name_of(Spacing spacing) noexcept;
@@ -28,19 +29,21 @@ struct ScheduleConfig {
   bool rescale_betas_zero_snr = false;  ///< zero terminal SNR
   std::int64_t steps_offset = 1;        ///< of the sampler's timesteps with leading spacing
   Spacing timestep_spacing = Spacing::Leading;
-  bool set_alpha_to_one = false;        ///< the sampler's last step ends at abar = 1, else at the first timestep's
-  bool clip_sample = false;             ///< the sampler clamps its x0 to +-clip_sample_range
+  bool set_alpha_to_one = false;  ///< the sampler's last step ends at abar = 1, else at the first timestep's
+  bool clip_sample = false;       ///< the sampler clamps its x0 to +-clip_sample_range
   double clip_sample_range = 1;
 
   friend bool operator==(const ScheduleConfig&, const ScheduleConfig&) = default;
 };
 
 /// Throws Error(`code`) with the reason if the numbers make no schedule (0 < beta_start <= beta_end < 1, 2..1'000'000
-/// timesteps, ...) or contradict each other: epsilon with zero terminal SNR cannot be learnt. `origin` begins the message.
+/// timesteps, ...) or contradict each other: epsilon with zero terminal SNR cannot be learnt. `origin` begins the
+/// message.
 void validate(const ScheduleConfig& config, Exit code, std::string_view origin);
 
 /// Reads the scheduler_config.json of any of diffusers' schedulers; fields that only matter to other samplers are
-/// ignored, absent ones take DDIMScheduler's defaults, but no clipping. Throws Error(BadData) naming `origin` and the field.
+/// ignored, absent ones take DDIMScheduler's defaults, but no clipping. Throws Error(BadData) naming `origin` and the
+/// field.
 [[nodiscard]] ScheduleConfig parse_schedule_config(std::string_view json_text, std::string_view origin);
 
 /// A scheduler_config.json (DDIMScheduler) that diffusers and parse_schedule_config read back.

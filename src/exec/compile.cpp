@@ -54,7 +54,11 @@ void ProgramSet::collect_slots() {
     auto& bytes = arena_bytes_[index(arena)];
     bytes = std::max(bytes, (end + kAlign - 1) / kAlign * kAlign);
   };
-  for (const auto& program : programs_)
+  for (const auto& program : programs_) {
+    for (const auto& [value, binding] : program.graph.bindings())
+      need(binding.arena, binding.arena == ir::Arena::Gradients
+                              ? storage_.trainable * static_cast<std::int64_t>(size_of(program.graph.type(value).dtype))
+                              : (binding.block + 1) * kAlign);
     for (const auto& node : program.graph.nodes()) {
       if (const auto* input = std::get_if<ir::Input>(&node.op)) {
         inputs[input->label] = std::max(inputs[input->label], input->type.bytes());
@@ -73,6 +77,7 @@ void ProgramSet::collect_slots() {
           need(persistent->arena, persistent->type.bytes());
       }
     }
+  }
   auto assign = [&](ir::Arena arena, const std::map<std::string, std::int64_t>& sizes, auto& slots) {
     std::int64_t at = 0;
     for (const auto& [label, bytes] : sizes) {

@@ -53,7 +53,9 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
   write_file_atomically(path, std::as_bytes(std::span(text)));
 }
 
-void fsync_file(const std::filesystem::path& path) { sync(open_existing(path, O_RDONLY), path); }
+void fsync_file(const std::filesystem::path& path) {
+  sync(open_existing(path, O_RDONLY), path);
+}
 
 void fsync_directory(const std::filesystem::path& path) {
   const std::filesystem::path folder = path.empty() ? "." : path;

@@ -33,7 +33,9 @@ void append_fixed(std::string& out, T value) {
   out.append(bytes.data(), bytes.size());
 }
 
-void append_tag(std::string& out, unsigned field, unsigned wire_type) { append_varint(out, field << 3 | wire_type); }
+void append_tag(std::string& out, unsigned field, unsigned wire_type) {
+  append_varint(out, field << 3 | wire_type);
+}
 
 void append_bytes(std::string& out, unsigned field, std::string_view bytes) {
   append_tag(out, field, kBytes);

@@ -17,9 +17,9 @@ namespace ldmpi::io {
 /// CRC32C turned and offset as records carry it.
 [[nodiscard]] std::uint32_t masked_crc(std::span<const std::byte> bytes) noexcept;
 
-/// Writes one new event file per object, so that a resumed run never touches an older file; TensorBoard merges the files
-/// of a folder by step. Records are collected and written by flush(), which add_* calls when `flush_seconds` have passed
-/// since the last one. After an IoError the next flush writes the same records again at the same place.
+/// Writes one new event file per object, so that a resumed run never touches an older file; TensorBoard merges the
+/// files of a folder by step. Records are collected and written by flush(), which add_* calls when `flush_seconds` have
+/// passed since the last one. After an IoError the next flush writes the same records again at the same place.
 class EventFileWriter {
  public:
   /// Creates `folder` if needed and in it `events.out.tfevents.<seconds>.<host>.<pid>.<n>`.

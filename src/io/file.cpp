@@ -17,16 +17,20 @@ namespace {
 // The kernel moves at most this much per call on Linux; staying below it keeps short transfers exceptional.
 constexpr std::size_t kMaxTransfer = std::size_t{1} << 30;
 
-bool is_permission(int error) { return error == EACCES || error == EPERM; }
+bool is_permission(int error) {
+  return error == EACCES || error == EPERM;
+}
 
 }  // namespace
 
-void close_descriptor(int descriptor) noexcept { ::close(descriptor); }
+void close_descriptor(int descriptor) noexcept {
+  ::close(descriptor);
+}
 
 void fail_errno(std::string_view action, const std::filesystem::path& path, int error) {
-  const Exit code = is_permission(error)                         ? Exit::NoPermission
-                    : error == ENOENT || error == ENOTDIR        ? Exit::MissingInput
-                                                                 : Exit::IoError;
+  const Exit code = is_permission(error)                  ? Exit::NoPermission
+                    : error == ENOENT || error == ENOTDIR ? Exit::MissingInput
+                                                          : Exit::IoError;
   fail(code, "cannot {} {}: {}", action, path.string(), std::strerror(error));
 }
 

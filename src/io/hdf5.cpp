@@ -52,7 +52,8 @@ TypeId number_type(DType dtype) {
     case DType::F16: {
       TypeId half(H5Tcopy(H5T_IEEE_F32LE));
       LDMPI_CHECK(H5Tset_fields(half.get(), 15, 10, 5, 0, 10) >= 0 && H5Tset_size(half.get(), 2) >= 0 &&
-                      H5Tset_ebias(half.get(), 15) >= 0, "{}", error_stack());
+                      H5Tset_ebias(half.get(), 15) >= 0,
+                  "{}", error_stack());
       return half;
     }
     case DType::BF16: break;
@@ -119,7 +120,8 @@ struct Hdf5Reader::State {
                                                  text.size() - 1, text.data(), &configuration);
       const bool compressed = filter == H5Z_FILTER_DEFLATE || filter == H5Z_FILTER_SHUFFLE;
       if (filter == H5Z_FILTER_FLETCHER32 || (compressed && options.allow_compressed)) continue;
-      refuse(name, "filter {} ({}) is not accepted: store it without compression", static_cast<int>(filter), text.data());
+      refuse(name, "filter {} ({}) is not accepted: store it without compression", static_cast<int>(filter),
+             text.data());
     }
   }
 
@@ -169,8 +171,8 @@ Hdf5Reader Hdf5Reader::open(const std::filesystem::path& path, Hdf5ReadOptions o
   const PropertiesId access = access_properties();
   state->file = FileId(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()));
   require(static_cast<bool>(state->file), Exit::BadData,
-          "{} ({} bytes) is not a sound HDF5 file. {}. Copy the file again or make it anew.", path.string(), state->bytes,
-          error_stack());
+          "{} ({} bytes) is not a sound HDF5 file. {}. Copy the file again or make it anew.", path.string(),
+          state->bytes, error_stack());
   const PropertiesId creation(H5Fget_create_plist(state->file.get()));
   hsize_t user_block = 0;
   H5F_info2_t info;
@@ -179,7 +181,8 @@ Hdf5Reader Hdf5Reader::open(const std::filesystem::path& path, Hdf5ReadOptions o
   require(user_block == 0, Exit::BadData, "{}: a user block in front of the HDF5 data is not accepted", path.string());
   require(info.super.version >= 2 || options.allow_compressed, Exit::BadData,
           "{}: old file format (superblock {}) without metadata checksums. Write it with libver=\"v110\" (h5py) or "
-          "H5F_LIBVER_V110.", path.string(), info.super.version);
+          "H5F_LIBVER_V110.",
+          path.string(), info.super.version);
   return Hdf5Reader(std::move(state));
 }
 
@@ -202,7 +205,8 @@ std::vector<std::string> Hdf5Reader::list() const {
   };
   const herr_t status = H5Literate(state_->file.get(), H5_INDEX_NAME, H5_ITER_INC, nullptr, visit, &found);
   require(found.problem.empty(), Exit::BadData, "{}", found.problem);
-  require(status >= 0, Exit::BadData, "{}: the list of datasets is unreadable. {}", state_->path.string(), error_stack());
+  require(status >= 0, Exit::BadData, "{}: the list of datasets is unreadable. {}", state_->path.string(),
+          error_stack());
   std::sort(found.names.begin(), found.names.end());
   return found.names;
 }
@@ -227,7 +231,8 @@ std::optional<Hdf5Dataset> Hdf5Reader::dataset(const std::string& name) const {
   const auto size = static_cast<std::uint64_t>(out.shape.count()) * size_of(dtype);
   if (address == HADDR_UNDEF || size == 0) return out;
   if (H5Dget_storage_size(handle.get()) != size || address > state_->bytes || size > state_->bytes - address)
-    state_->refuse(name, "its {} bytes at offset {} do not lie within the file of {} bytes", size, address, state_->bytes);
+    state_->refuse(name, "its {} bytes at offset {} do not lie within the file of {} bytes", size, address,
+                   state_->bytes);
   out.address = address;
   return out;
 }
@@ -336,9 +341,9 @@ std::optional<std::int64_t> Hdf5Reader::integer_attribute(const std::string& nam
   const auto attribute = open_attribute(state_->path, state_->file.get(), name);
   if (!attribute) return std::nullopt;
   std::int64_t value = 0;
-  require(H5Tget_class(attribute->type.get()) == H5T_INTEGER &&
-              H5Aread(attribute->id.get(), H5T_NATIVE_INT64, &value) >= 0,
-          Exit::BadData, "{}: attribute '{}' must be an integer", state_->path.string(), name);
+  require(
+      H5Tget_class(attribute->type.get()) == H5T_INTEGER && H5Aread(attribute->id.get(), H5T_NATIVE_INT64, &value) >= 0,
+      Exit::BadData, "{}: attribute '{}' must be an integer", state_->path.string(), name);
   return value;
 }
 

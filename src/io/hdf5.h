@@ -22,7 +22,7 @@ namespace ldmpi::io {
 struct Hdf5Dataset {
   std::string name;
   bool is_text = false;
-  DType dtype = DType::F32;              ///< numeric datasets: F16, F32, F64, U8, I32, U32, I64
+  DType dtype = DType::F32;  ///< numeric datasets: F16, F32, F64, U8, I32, U32, I64
   Shape shape;
   std::optional<std::uint64_t> address;  ///< byte offset in the file, if contiguous, allocated and little-endian
 };
@@ -78,7 +78,8 @@ class Hdf5Writer {
   void attribute(const std::string& name, double value);
   void attribute(const std::string& name, std::int64_t value);
 
-  /// Closes, reopens through Hdf5Reader and checks every dataset's shape, syncs, renames to the final name. Errors: IoError.
+  /// Closes, reopens through Hdf5Reader and checks every dataset's shape, syncs, renames to the final name. Errors:
+  /// IoError.
   void commit();
 
  private:

@@ -1,5 +1,6 @@
 #pragma once
-// Shared by the HDF5 reader and writer: owned identifiers, the error stack as text, and type names. Not for other files.
+// Shared by the HDF5 reader and writer: owned identifiers, the error stack as text, and type names. Not for other
+// files.
 
 #include <hdf5.h>
 

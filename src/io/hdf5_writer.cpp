@@ -21,7 +21,8 @@ struct Hdf5Writer::State {
 
   /// Throws IoError with the library's reason unless `ok`.
   void check(bool ok, const char* what, const std::string& name) const {
-    require(ok, Exit::IoError, "{}: cannot {} '{}'. {}. Is the disk full?", temporary.string(), what, name, error_stack());
+    require(ok, Exit::IoError, "{}: cannot {} '{}'. {}. Is the disk full?", temporary.string(), what, name,
+            error_stack());
   }
 
   void write(const std::string& name, hid_t type, const Shape& shape, const void* values) {
@@ -56,8 +57,7 @@ Hdf5Writer::Hdf5Writer(const std::filesystem::path& path) : state_(std::make_uni
   if (::unlink(state_->temporary.c_str()) != 0 && errno != ENOENT) fail_create("remove", state_->temporary, errno);
   { const FileDescriptor empty = create_new(state_->temporary); }  // gives errno's reason, which HDF5 would blur
   const PropertiesId creation(H5Pcreate(H5P_FILE_CREATE));
-  state_->file = FileId(
-      H5Fcreate(state_->temporary.c_str(), H5F_ACC_TRUNC, creation.get(), access_properties().get()));
+  state_->file = FileId(H5Fcreate(state_->temporary.c_str(), H5F_ACC_TRUNC, creation.get(), access_properties().get()));
   require(static_cast<bool>(state_->file), Exit::CannotCreate, "cannot create {}. {}", state_->temporary.string(),
           error_stack());
 }
@@ -67,8 +67,8 @@ Hdf5Writer::~Hdf5Writer() {
 }
 
 void Hdf5Writer::write(const std::string& name, DType dtype, const Shape& shape, std::span<const std::byte> values) {
-  LDMPI_CHECK(values.size() == static_cast<std::size_t>(shape.count()) * size_of(dtype), "'{}' {} does not have {} bytes",
-              name, shape.text(), values.size());
+  LDMPI_CHECK(values.size() == static_cast<std::size_t>(shape.count()) * size_of(dtype),
+              "'{}' {} does not have {} bytes", name, shape.text(), values.size());
   state_->write(name, number_type(dtype).get(), shape, values.data());
 }
 
@@ -99,8 +99,8 @@ void Hdf5Writer::commit() {
   const Hdf5Reader reader = Hdf5Reader::open(state_->temporary);
   for (const auto& [name, shape] : state_->written) {
     const auto found = reader.dataset(name);
-    require(found && found->shape == shape, Exit::IoError, "{}: dataset '{}' is not as written", state_->temporary.string(),
-            name);
+    require(found && found->shape == shape, Exit::IoError, "{}: dataset '{}' is not as written",
+            state_->temporary.string(), name);
   }
   fsync_file(state_->temporary);
   if (std::rename(state_->temporary.c_str(), state_->path.c_str()) != 0) fail_create("create", state_->path, errno);

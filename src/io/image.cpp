@@ -33,7 +33,8 @@ Image over_white(int width, int height, const std::vector<std::uint8_t>& rgba) {
   for (std::size_t i = 0; i < count; ++i) {
     const unsigned alpha = rgba[i * 4 + 3];
     for (std::size_t c = 0; c < 3; ++c)
-      image.pixels[i * 3 + c] = static_cast<std::uint8_t>((rgba[i * 4 + c] * alpha + 255U * (255U - alpha) + 127U) / 255U);
+      image.pixels[i * 3 + c] =
+          static_cast<std::uint8_t>((rgba[i * 4 + c] * alpha + 255U * (255U - alpha) + 127U) / 255U);
   }
   return image;
 }
@@ -89,8 +90,8 @@ Image upright(Image stored, int orientation) {
       int sy = is_turned ? x : y;
       if (flip_x) sx = stored.width - 1 - sx;
       if (flip_y) sy = stored.height - 1 - sy;
-      const auto source = (static_cast<std::size_t>(sy) * static_cast<std::size_t>(stored.width) +
-                           static_cast<std::size_t>(sx)) * 3;
+      const auto source =
+          (static_cast<std::size_t>(sy) * static_cast<std::size_t>(stored.width) + static_cast<std::size_t>(sx)) * 3;
       std::copy_n(stored.pixels.data() + source, 3, target);
     }
   }

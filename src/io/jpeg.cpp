@@ -26,10 +26,6 @@ struct ErrorManager {
   char message[JMSG_LENGTH_MAX];
 };
 
-struct Progress {
-  jpeg_progress_mgr base;
-};
-
 [[noreturn]] void escape_with(j_common_ptr info) {
   auto* manager = reinterpret_cast<ErrorManager*>(info->err);
   info->err->format_message(info, manager->message);
@@ -86,9 +82,9 @@ class Decoder {
     info_.err = jpeg_std_error(&errors_.base);
     errors_.base.error_exit = [](j_common_ptr info) { escape_with(info); };
     errors_.base.emit_message = on_message;
-    progress_.base.progress_monitor = on_progress;
+    progress_.progress_monitor = on_progress;
     jpeg_create_decompress(&info_);
-    info_.progress = &progress_.base;
+    info_.progress = &progress_;
   }
   ~Decoder() { jpeg_destroy_decompress(&info_); }
   Decoder(const Decoder&) = delete;
@@ -133,7 +129,7 @@ class Decoder {
  private:
   jpeg_decompress_struct info_{};
   ErrorManager errors_{};
-  Progress progress_{};
+  jpeg_progress_mgr progress_{};
   bool is_cmyk_ = false;
 };
 

@@ -75,8 +75,8 @@ class Builder : public nlohmann::json_sax<nlohmann::json> {
     return place;
   }
   bool open(nlohmann::json::value_t type) {
-    require(open_.size() < static_cast<std::size_t>(limits_.depth), Exit::BadData, "{}: JSON nested deeper than {} levels",
-            name_, limits_.depth);
+    require(open_.size() < static_cast<std::size_t>(limits_.depth), Exit::BadData,
+            "{}: JSON nested deeper than {} levels", name_, limits_.depth);
     open_.push_back(add(type));
     return true;
   }

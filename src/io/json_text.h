@@ -11,8 +11,8 @@ namespace ldmpi::io {
 
 /// What untrusted text may contain at most.
 struct JsonLimits {
-  int depth = 32;                      ///< nesting of objects and arrays
-  std::size_t values = 4'000'000;      ///< objects, arrays and scalars together
+  int depth = 32;                  ///< nesting of objects and arrays
+  std::size_t values = 4'000'000;  ///< objects, arrays and scalars together
 };
 
 /// Parses UTF-8 JSON. Throws Error(BadData) with `name`, line and column for anything that is not exactly one JSON

@@ -12,19 +12,23 @@ namespace ldmpi::io {
 
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kResnetParts = {{{"norm1", "in_layers.0"},
-                                                                                        {"conv1", "in_layers.2"},
-                                                                                        {"time_emb_proj", "emb_layers.1"},
-                                                                                        {"norm2", "out_layers.0"},
-                                                                                        {"conv2", "out_layers.3"},
-                                                                                        {"conv_shortcut", "skip_connection"}}};
+constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kResnetParts = {
+    {{"norm1", "in_layers.0"},
+     {"conv1", "in_layers.2"},
+     {"time_emb_proj", "emb_layers.1"},
+     {"norm2", "out_layers.0"},
+     {"conv2", "out_layers.3"},
+     {"conv_shortcut", "skip_connection"}}};
 
-/// The number at the begin of `text`, which a dot must follow; `text` moves behind the dot.
+constexpr int kMaxBlock = 9999;  // far beyond any U-Net, far below overflow
+
+/// The block number at the begin of `text`, which a dot must follow; `text` moves behind the dot.
 std::optional<int> take_number(std::string_view& text) {
   int number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   const auto digits = static_cast<std::size_t>(end - text.data());
-  if (error != std::errc() || number < 0 || digits == text.size() || text[digits] != '.') return std::nullopt;
+  if (error != std::errc() || number < 0 || number > kMaxBlock || digits == text.size() || text[digits] != '.')
+    return std::nullopt;
   text.remove_prefix(digits + 1);
   return number;
 }

@@ -34,8 +34,8 @@ class LdmNames {
 
  private:
   struct Module {
-    std::string other;         ///< its name in the other scheme
-    bool has_children = false; ///< what follows may be any path (the same in both schemes), else .weight or .bias
+    std::string other;          ///< its name in the other scheme
+    bool has_children = false;  ///< what follows may be any path (the same in both schemes), else .weight or .bias
   };
   using Table = std::unordered_map<std::string, Module>;
 

@@ -30,13 +30,14 @@ bool is_floating(DType type) {
 
 SafetensorsFile::SafetensorsFile(std::filesystem::path path) : path_(std::move(path)), file_(open_for_reading(path_)) {
   const std::uint64_t size = size_of_file(file_, path_);
-  require(size >= kLengthBytes, Exit::BadData, "{} is not a safetensors file: it has only {} bytes", path_.string(), size);
+  require(size >= kLengthBytes, Exit::BadData, "{} is not a safetensors file: it has only {} bytes", path_.string(),
+          size);
   std::array<std::byte, kLengthBytes> length_bytes{};
   read_at(file_, length_bytes, 0, path_);
   const auto length = std::bit_cast<std::uint64_t>(length_bytes);
   require(length <= kMaxSafetensorsHeader, Exit::BadData,
-          "{} is not a safetensors file: its header would have {} bytes, at most {} are accepted", path_.string(), length,
-          kMaxSafetensorsHeader);
+          "{} is not a safetensors file: its header would have {} bytes, at most {} are accepted", path_.string(),
+          length, kMaxSafetensorsHeader);
   require(length <= size - kLengthBytes, Exit::BadData,
           "{} is not a sound safetensors file: a header of {} bytes in a file of {}: it is truncated", path_.string(),
           length, size);
@@ -176,7 +177,8 @@ std::uint32_t SafetensorsWriter::write_raw(std::string_view name, std::span<cons
 }
 
 void SafetensorsWriter::finish() {
-  for (const Slot& slot : slots_) LDMPI_CHECK(slot.written, "tensor {} of {} was not written", slot.info.name, path_.string());
+  for (const Slot& slot : slots_)
+    LDMPI_CHECK(slot.written, "tensor {} of {} was not written", slot.info.name, path_.string());
   sync(file_, temporary_);
   if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail_create("rename to", path_, errno);
   file_.reset();

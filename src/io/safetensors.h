@@ -34,7 +34,8 @@ class SafetensorsFile {
 
   /// The stored bytes; target.size() == tensor.bytes.
   void read(const TensorInfo& tensor, std::span<std::byte> target) const;
-  /// The values of an f32, f16, bf16 or f64 tensor as float; target.size() == tensor.shape.count(). Other types: BadData.
+  /// The values of an f32, f16, bf16 or f64 tensor as float; target.size() == tensor.shape.count(). Other types:
+  /// BadData.
   void read_float(const TensorInfo& tensor, std::span<float> target) const;
 
  private:

@@ -30,7 +30,8 @@ constexpr std::array<std::pair<std::string_view, DType>, 8> kTypes = {{{"I64", D
                                                                        {"U8", DType::U8}}};
 
 std::size_t place_of(DType type) {
-  const auto* found = std::find_if(kTypes.begin(), kTypes.end(), [&](const auto& entry) { return entry.second == type; });
+  const auto* found =
+      std::find_if(kTypes.begin(), kTypes.end(), [&](const auto& entry) { return entry.second == type; });
   LDMPI_CHECK(found != kTypes.end(), "no safetensors name for {}", name_of(type));
   return static_cast<std::size_t>(found - kTypes.begin());
 }
@@ -134,10 +135,12 @@ class HeaderParser {
     const auto found = info.find("dtype");
     check(found != info.end() && found->is_string(), "tensor {} has no string \"dtype\"", name);
     const auto& text = found->get_ref<const std::string&>();
-    const auto* entry = std::find_if(kTypes.begin(), kTypes.end(), [&](const auto& type) { return type.first == text; });
+    const auto* entry =
+        std::find_if(kTypes.begin(), kTypes.end(), [&](const auto& type) { return type.first == text; });
     if (entry == kTypes.end())
-      fail(Exit::BadData, "{}: tensor {} has the type {}; known are F64, F32, BF16, F16, I64, I32, U32 and U8: convert it",
-           file_, name, quoted_text(text));
+      fail(Exit::BadData,
+           "{}: tensor {} has the type {}; known are F64, F32, BF16, F16, I64, I32, U32 and U8: convert it", file_,
+           name, quoted_text(text));
     return entry->second;
   }
 
@@ -164,13 +167,15 @@ class HeaderParser {
 
 }  // namespace
 
-SafetensorsHeader parse_safetensors_header(std::string_view json_text, std::uint64_t data_bytes, std::string_view file) {
+SafetensorsHeader parse_safetensors_header(std::string_view json_text, std::uint64_t data_bytes,
+                                           std::string_view file) {
   return HeaderParser(data_bytes, file).parse(json_text);
 }
 
 std::string format_safetensors_header(SafetensorsHeader& header) {
   std::sort(header.tensors.begin(), header.tensors.end(), [](const TensorInfo& a, const TensorInfo& b) {
-    return std::pair(place_of(a.dtype), std::string_view(a.name)) < std::pair(place_of(b.dtype), std::string_view(b.name));
+    return std::pair(place_of(a.dtype), std::string_view(a.name)) <
+           std::pair(place_of(b.dtype), std::string_view(b.name));
   });
   nlohmann::ordered_json root = nlohmann::ordered_json::object();
   if (!header.metadata.empty()) root["__metadata__"] = header.metadata;

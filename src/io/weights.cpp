@@ -29,7 +29,9 @@ bool is_file(const fs::path& path) {
   return fs::is_regular_file(path, error);
 }
 
-std::optional<fs::path> if_file(const fs::path& path) { return is_file(path) ? std::optional(path) : std::nullopt; }
+std::optional<fs::path> if_file(const fs::path& path) {
+  return is_file(path) ? std::optional(path) : std::nullopt;
+}
 
 bool is_pickle(const fs::path& path) {
   const auto extension = path.extension();
@@ -85,10 +87,11 @@ std::optional<WeightPlace> in_run_folder(const fs::path& folder, WeightChoice ch
   for (const fs::path& candidate : {folder, folder / "unet"})
     require(!is_file(candidate / "diffusion_pytorch_model.bin"), Exit::BadData, "{} {}",
             (candidate / "diffusion_pytorch_model.bin").string(), kPickleHint);
-  fail(Exit::MissingInput,
-       "no U-Net weights in {}: looked there, in unet/, in final/unet/ and in the complete checkpoints/step-*/unet/ for "
-       "{}. Give a safetensors file, a unet folder, a pipeline folder, a run folder or a checkpoint.",
-       folder.string(), fmt::join(kWeightFiles, ", "));
+  fail(
+      Exit::MissingInput,
+      "no U-Net weights in {}: looked there, in unet/, in final/unet/ and in the complete checkpoints/step-*/unet/ for "
+      "{}. Give a safetensors file, a unet folder, a pipeline folder, a run folder or a checkpoint.",
+      folder.string(), fmt::join(kWeightFiles, ", "));
 }
 
 }  // namespace
@@ -97,9 +100,10 @@ WeightPlace find_weights(const fs::path& place, WeightChoice choice) {
   std::error_code error;
   const fs::file_status status = fs::status(place, error);
   if (status.type() == fs::file_type::none) fail_errno("examine", place, error.value());
-  require(fs::exists(status), Exit::MissingInput,
-          "{} does not exist: a safetensors file, a unet folder, a pipeline folder, a run folder or a checkpoint is needed",
-          place.string());
+  require(
+      fs::exists(status), Exit::MissingInput,
+      "{} does not exist: a safetensors file, a unet folder, a pipeline folder, a run folder or a checkpoint is needed",
+      place.string());
   if (!fs::is_directory(status)) {
     require(!is_pickle(place), Exit::BadData, "{} {}", place.string(), kPickleHint);
     return {place, if_file(place.parent_path() / "config.json"), std::nullopt, false};
@@ -169,8 +173,8 @@ void WeightSource::open_shards() {
     const auto [entry, is_new] = shards.emplace(file, files_.size());
     if (is_new) files_.push_back(std::make_unique<SafetensorsFile>(index_path.parent_path() / file));
     const TensorInfo* tensor = files_[entry->second]->find(name);
-    require(tensor != nullptr, Exit::BadData, "{} places tensor {} in {}, which does not hold it",
-            index_path.string(), quoted_text(name), quoted_text(file));
+    require(tensor != nullptr, Exit::BadData, "{} places tensor {} in {}, which does not hold it", index_path.string(),
+            quoted_text(name), quoted_text(file));
     add(*tensor, name, entry->second);
   }
 }

@@ -23,24 +23,24 @@ enum class WeightChoice {
 
 /// What a path given by the user means.
 struct WeightPlace {
-  std::filesystem::path weights;                  ///< the safetensors file, or the index file of a sharded set
-  std::optional<std::filesystem::path> config;    ///< the U-Net's config.json beside the weights
-  std::optional<std::filesystem::path> pipeline;  ///< folder with model_index.json: vae, text_encoder, tokenizer, scheduler
-  bool is_average = false;                        ///< taken from a `unet_ema` folder
+  std::filesystem::path weights;                ///< the safetensors file, or the index file of a sharded set
+  std::optional<std::filesystem::path> config;  ///< the U-Net's config.json beside the weights
+  std::optional<std::filesystem::path>
+      pipeline;             ///< folder with model_index.json: vae, text_encoder, tokenizer, scheduler
+  bool is_average = false;  ///< taken from a `unet_ema` folder
 };
 
 /// Resolves: a safetensors file; `*.safetensors.index.json`; a unet folder (config.json and
 /// diffusion_pytorch_model[.fp16].safetensors or index); a pipeline or checkpoint folder (`unet/` in it); a run folder
 /// (`final/`, else the checkpoint named in `checkpoints/latest`, else the newest complete one).
 /// Errors: MissingInput that lists what was looked for.
-[[nodiscard]] WeightPlace find_weights(const std::filesystem::path& place,
-                                       WeightChoice choice = WeightChoice::Trained);
+[[nodiscard]] WeightPlace find_weights(const std::filesystem::path& place, WeightChoice choice = WeightChoice::Trained);
 
 /// A U-Net's weights under diffusers' names, whatever the form on disk. Const members may run on several threads.
 class WeightSource {
  public:
-  /// find_weights and open. A file with `model.diffusion_model.` names is a single-file checkpoint: its U-Net tensors are
-  /// listed under diffusers' names, all others left out. Errors also: BadData.
+  /// find_weights and open. A file with `model.diffusion_model.` names is a single-file checkpoint: its U-Net tensors
+  /// are listed under diffusers' names, all others left out. Errors also: BadData.
   explicit WeightSource(const std::filesystem::path& place, WeightChoice choice = WeightChoice::Trained);
 
   [[nodiscard]] const WeightPlace& place() const noexcept { return place_; }

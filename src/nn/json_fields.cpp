@@ -73,8 +73,9 @@ std::int64_t JsonFields::checked(const char* name, const json& value, Range rang
 
 std::string JsonFields::checked(const char* name, const json& value,
                                 std::initializer_list<std::string_view> allowed) const {
-  const auto known = value.is_string() && std::find(allowed.begin(), allowed.end(),
-                                                    std::string_view(value.get_ref<const std::string&>())) != allowed.end();
+  const auto known =
+      value.is_string() &&
+      std::find(allowed.begin(), allowed.end(), std::string_view(value.get_ref<const std::string&>())) != allowed.end();
   expect(known, name, fmt::format("{} is not supported; supported: {}", shown(value), fmt::join(allowed, ", ")));
   return value.get<std::string>();
 }
@@ -146,8 +147,8 @@ void JsonFields::refuse_others() const {
   for (const auto& [name, value] : object_->items())
     require(name.starts_with('_') || known_.contains(name), Exit::BadData,
             "{}: field {} = {} is not known to this program. If it comes from a newer diffusers and has its default "
-            "value, remove it; otherwise this {} needs what this program does not have", origin_, shown(json(name)),
-            shown(value), subject_);
+            "value, remove it; otherwise this {} needs what this program does not have",
+            origin_, shown(json(name)), shown(value), subject_);
 }
 
 }  // namespace ldmpi::nn

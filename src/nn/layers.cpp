@@ -17,8 +17,8 @@ const ParameterEntry* entry_of(const Net& net, const std::string& name) {
 /// x plus the attention of `attn` ("...attn1") from q to k, v, all [rows,C], through its output layer.
 ir::Value attend(const Net& net, const std::string& attn, ir::Value x, ir::Value q, ir::Value k, ir::Value v,
                  ir::Attention attributes) {
-  const auto o = net.b.attention(q, k, v, attributes);           // [N*Tq,C]
-  return net.b.add(linear(net, attn + ".to_out.0", o), x);       // [N*Tq,C]
+  const auto o = net.b.attention(q, k, v, attributes);      // [N*Tq,C]
+  return net.b.add(linear(net, attn + ".to_out.0", o), x);  // [N*Tq,C]
 }
 
 /// Self-attention, cross-attention, feed-forward: [N*H*W,C] -> [N*H*W,C].
@@ -70,7 +70,9 @@ std::map<std::string, ir::Value> project(const Net& net, const std::vector<std::
   return result;
 }
 
-ir::Value linear(const Net& net, const std::string& prefix, ir::Value x) { return project(net, {prefix}, x).at(prefix); }
+ir::Value linear(const Net& net, const std::string& prefix, ir::Value x) {
+  return project(net, {prefix}, x).at(prefix);
+}
 
 ir::Value conv(const Net& net, const std::string& prefix, ir::Value x, int stride) {
   const auto w = net.parameters.get(prefix + ".weight");  // [O,C,k,k]
@@ -89,10 +91,10 @@ ir::Value layer_norm(const Net& net, const std::string& prefix, ir::Value x) {
 
 ir::Value resnet(const Net& net, const ResnetSpec& spec, const Conditioning& c, ir::Value x) {
   auto h = net.b.silu(group_norm(net, spec.prefix + ".norm1", x, c.norm_groups, c.norm_epsilon));
-  h = conv(net, spec.prefix + ".conv1", h);                             // [N,in,H,W] -> [N,out,H,W]
+  h = conv(net, spec.prefix + ".conv1", h);  // [N,in,H,W] -> [N,out,H,W]
   h = net.b.add_channels(h, c.time.at(spec.prefix + ".time_emb_proj"));
   h = net.b.silu(group_norm(net, spec.prefix + ".norm2", h, c.norm_groups, c.norm_epsilon));
-  h = conv(net, spec.prefix + ".conv2", h);                             // [N,out,H,W]
+  h = conv(net, spec.prefix + ".conv2", h);  // [N,out,H,W]
   if (spec.in != spec.out) {
     const auto shortcut = linear(net, spec.prefix + ".conv_shortcut", net.b.tokens(x));  // [N*H*W,out]
     x = net.b.image_like(shortcut, x);                                                   // [N,out,H,W]

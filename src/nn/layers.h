@@ -1,6 +1,6 @@
 #pragma once
-// Layers as functions that write graph. Each reads its parameters by diffusers prefix. Images are [N,C,H,W] (channels-last
-// in memory), tokens [N*H*W,C]; a 1x1 convolution is a linear layer on tokens.
+// Layers as functions that write graph. Each reads its parameters by diffusers prefix. Images are [N,C,H,W]
+// (channels-last in memory), tokens [N*H*W,C]; a 1x1 convolution is a linear layer on tokens.
 
 #include <cstdint>
 #include <map>
@@ -31,8 +31,8 @@ struct Net {
 /// LayerNorm over columns, epsilon 1e-5: [rows,C] -> the same.
 [[nodiscard]] ir::Value layer_norm(const Net& net, const std::string& prefix, ir::Value x);
 
-/// x times every listed weight, `prefix`.weight [O_i,K] with its bias where it exists, by one product per storage block:
-/// x [rows,K] -> for each prefix [rows,O_i].
+/// x times every listed weight, `prefix`.weight [O_i,K] with its bias where it exists, by one product per storage
+/// block: x [rows,K] -> for each prefix [rows,O_i].
 [[nodiscard]] std::map<std::string, ir::Value> project(const Net& net, const std::vector<std::string>& prefixes,
                                                        ir::Value x);
 

@@ -79,9 +79,12 @@ ir::Value ParameterValues::get(std::string_view name) const {
 
 ParameterValues make_parameters(const ir::Builder& b, const ParameterTable& table, DType dtype) {
   ParameterValues result{&table, {}};
-  for (const auto& block : table.blocks())
-    result.blocks.push_back(b.persistent(ir::Arena::Weights, static_cast<int>(result.blocks.size()), block.label,
-                                         ir::Type{.dtype = dtype, .shape = block.shape}));
+  for (const auto& block : table.blocks()) {
+    const auto layout = block.shape.rank() == 4 ? ir::Layout::Parameter : ir::Layout::Rows;
+    const ir::Type type{.dtype = dtype, .shape = block.shape, .pitch = 0, .layout = layout};
+    result.blocks.push_back(
+        b.persistent(ir::Arena::Weights, static_cast<int>(result.blocks.size()), block.label, type));
+  }
   return result;
 }
 

@@ -24,8 +24,8 @@ struct InitRule {
 
 /// One tensor of the state dict.
 struct ParameterEntry {
-  std::string name;             ///< "down_blocks.0.resnets.0.conv1.weight"
-  Shape shape;                  ///< diffusers' shape; 1x1 convolutions [O,I,1,1]
+  std::string name;  ///< "down_blocks.0.resnets.0.conv1.weight"
+  Shape shape;       ///< diffusers' shape; 1x1 convolutions [O,I,1,1]
   int block = 0;
   std::int64_t row_offset = 0;  ///< first row (extent 0) inside the block; rows = shape[0]
   InitRule init;
@@ -33,8 +33,8 @@ struct ParameterEntry {
 
 /// One slot of the parameter arenas. Its canonical bytes are its entries one behind the other, each row-major.
 struct ParameterBlock {
-  std::string label;         ///< the entry's name, or for shared blocks "...attn1.to_qkv.weight", "attn2.to_kv.weight", ...
-  Shape shape;               ///< [O,I,k,k] of k x k convolutions, [rows,columns] of linear ones (1x1 too), [n] of vectors
+  std::string label;  ///< the entry's name, or for shared blocks "...attn1.to_qkv.weight", "attn2.to_kv.weight", ...
+  Shape shape;        ///< [O,I,k,k] of k x k convolutions, [rows,columns] of linear ones (1x1 too), [n] of vectors
   bool trainable = true;     ///< the same for all its entries
   bool decay = true;         ///< weight decay applies (as torch's AdamW over all parameters)
   std::vector<int> entries;  ///< by rising row_offset
@@ -42,8 +42,8 @@ struct ParameterBlock {
 
 class ParameterTable {
  public:
-  /// Blocks: the shared ones first (text K/V, time embedding, added embedding, time projections), then in order of first
-  /// use. Entries whose name begins with one of `freeze` are not trainable; shared blocks are divided where their
+  /// Blocks: the shared ones first (text K/V, time embedding, added embedding, time projections), then in order of
+  /// first use. Entries whose name begins with one of `freeze` are not trainable; shared blocks are divided where their
   /// entries differ in that. Throws Error(BadConfig) for a prefix that no name begins with.
   explicit ParameterTable(const UnetConfig& config, std::span<const std::string> freeze = {});
 
@@ -78,7 +78,8 @@ struct ParameterValues {
   [[nodiscard]] ir::Value get(std::string_view name) const;
 };
 
-/// One persistent slot of Arena::Weights per block, in table order. The table must outlive the result.
+/// One persistent slot of Arena::Weights per block, in table order; convolution weights in the backend's layout. The
+/// table must outlive the result.
 [[nodiscard]] ParameterValues make_parameters(const ir::Builder& b, const ParameterTable& table, DType dtype);
 
 }  // namespace ldmpi::nn

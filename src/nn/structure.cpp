@@ -14,7 +14,9 @@ TransformerSpec attention_at(const UnetConfig& config, std::size_t level, std::s
 
 }  // namespace
 
-std::string TransformerSpec::block(std::int64_t t) const { return fmt::format("{}.transformer_blocks.{}", prefix, t); }
+std::string TransformerSpec::block(std::int64_t t) const {
+  return fmt::format("{}.transformer_blocks.{}", prefix, t);
+}
 
 std::vector<const BlockSpec*> UnetStructure::blocks() const {
   std::vector<const BlockSpec*> result;

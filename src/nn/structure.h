@@ -40,7 +40,7 @@ struct BlockSpec {
 struct UnetStructure {
   std::vector<BlockSpec> down;  ///< outermost first
   BlockSpec mid;
-  std::vector<BlockSpec> up;    ///< innermost first
+  std::vector<BlockSpec> up;  ///< innermost first
 
   /// In the order of the forward pass.
   [[nodiscard]] std::vector<const BlockSpec*> blocks() const;

@@ -20,12 +20,13 @@ ParameterEntry entry(std::string name, Shape shape, InitRule init) {
 }  // namespace
 
 bool TableWriter::frozen(const std::string& name) const {
-  return std::any_of(freeze_.begin(), freeze_.end(), [&](const std::string& prefix) { return name.starts_with(prefix); });
+  return std::any_of(freeze_.begin(), freeze_.end(),
+                     [&](const std::string& prefix) { return name.starts_with(prefix); });
 }
 
 void TableWriter::block(std::string label, Shape columns, std::vector<ParameterEntry> entries) {
-  ParameterBlock result{.label = std::move(label), .shape = {}, .trainable = !frozen(entries.front().name), .decay = true,
-                        .entries = {}};
+  ParameterBlock result{
+      .label = std::move(label), .shape = {}, .trainable = !frozen(entries.front().name), .decay = true, .entries = {}};
   std::int64_t rows = 0;
   for (auto& item : entries) {
     item.block = static_cast<int>(blocks_.size());
@@ -98,7 +99,9 @@ void TableWriter::transformer_block(const std::string& prefix, std::int64_t chan
 
 void TableWriter::transformer(const TransformerSpec& spec, const UnetConfig& config) {
   const auto projection = [&](const char* name) {
-    return Linear{.prefix = fmt::format("{}.{}", spec.prefix, name), .out = spec.channels, .in = spec.channels,
+    return Linear{.prefix = fmt::format("{}.{}", spec.prefix, name),
+                  .out = spec.channels,
+                  .in = spec.channels,
                   .convolution = !config.linear_projection};
   };
   norm(spec.prefix + ".norm", spec.channels);
@@ -120,8 +123,10 @@ void TableWriter::unet(const UnetConfig& config) {
     for (const auto& spec : level->attentions)
       for (std::int64_t t = 0; t < spec.depth; ++t)
         for (const char* name : {"to_k", "to_v"})
-          text.push_back({.prefix = fmt::format("{}.attn2.{}", spec.block(t), name), .out = spec.channels,
-                          .in = config.cross_attention_dim, .bias = false});
+          text.push_back({.prefix = fmt::format("{}.attn2.{}", spec.block(t), name),
+                          .out = spec.channels,
+                          .in = config.cross_attention_dim,
+                          .bias = false});
   }
   shared("attn2.to_kv", text);
   linear({.prefix = "time_embedding.linear_1", .out = width, .in = first});

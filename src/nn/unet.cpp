@@ -36,14 +36,16 @@ ir::Value embedding(const Net& net, const std::string& prefix, ir::Value x) {
 }
 
 ir::Value sinusoids(const Net& net, const UnetConfig& config, std::int64_t dim, ir::Value numbers, DType dtype) {
-  return net.b.graph().add1(ir::Sinusoid{.dim = dim, .cos_first = config.flip_sin_to_cos,
-                                         .shift = static_cast<float>(config.freq_shift), .dtype = dtype},
+  return net.b.graph().add1(ir::Sinusoid{.dim = dim,
+                                         .cos_first = config.flip_sin_to_cos,
+                                         .shift = static_cast<float>(config.freq_shift),
+                                         .dtype = dtype},
                             {numbers});
 }
 
 /// Time embedding and text keys and values of all blocks.
-Conditioning condition(const Net& net, const UnetConfig& config, const UnetStructure& structure, const UnetInputs& inputs,
-                       std::map<std::string, ir::Value>& activations) {
+Conditioning condition(const Net& net, const UnetConfig& config, const UnetStructure& structure,
+                       const UnetInputs& inputs, std::map<std::string, ir::Value>& activations) {
   const auto dtype = net.b.type(inputs.sample).dtype;
   const auto steps = sinusoids(net, config, config.block_out_channels.front(), inputs.timesteps, dtype);  // [N,C0]
   auto time = embedding(net, "time_embedding", steps);                                                    // [N,E]
@@ -59,13 +61,14 @@ Conditioning condition(const Net& net, const UnetConfig& config, const UnetStruc
     for (const auto& spec : block->resnets) time_layers.push_back(spec.prefix + ".time_emb_proj");
     for (const auto& spec : block->attentions)
       for (std::int64_t t = 0; t < spec.depth; ++t)
-        for (const char* name : {"to_k", "to_v"}) text_layers.push_back(fmt::format("{}.attn2.{}", spec.block(t), name));
+        for (const char* name : {"to_k", "to_v"})
+          text_layers.push_back(fmt::format("{}.attn2.{}", spec.block(t), name));
   }
   return {.batch = net.b.type(inputs.sample).shape[0],
           .norm_groups = config.norm_groups,
           .norm_epsilon = config.norm_epsilon,
-          .time = project(net, time_layers, net.b.silu(time)),     // each [N,C_i]
-          .text = project(net, text_layers, inputs.context)};      // each [N*T,C_i]
+          .time = project(net, time_layers, net.b.silu(time)),  // each [N,C_i]
+          .text = project(net, text_layers, inputs.context)};   // each [N*T,C_i]
 }
 
 }  // namespace

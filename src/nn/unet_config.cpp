@@ -51,12 +51,12 @@ std::vector<bool> attention_of(const std::vector<std::string>& types) {
 }
 
 void read_blocks(JsonFields& fields, UnetConfig& config) {
-  const auto down = fields.words("down_block_types",
-                                 {"CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"},
-                                 kMaxLevels, {"CrossAttnDownBlock2D", "DownBlock2D"});
-  const auto up = fields.words("up_block_types",
-                               {"UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"},
-                               kMaxLevels, {"CrossAttnUpBlock2D", "UpBlock2D"});
+  const auto down = fields.words(
+      "down_block_types", {"CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"},
+      kMaxLevels, {"CrossAttnDownBlock2D", "DownBlock2D"});
+  const auto up =
+      fields.words("up_block_types", {"UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"},
+                   kMaxLevels, {"CrossAttnUpBlock2D", "UpBlock2D"});
   config.block_out_channels = fields.integers("block_out_channels", config.block_out_channels, 0, kChannels);
   const auto levels = config.levels();
   const auto one_per_level = fmt::format("one block a level is needed: `block_out_channels` has {}", levels);
@@ -75,8 +75,8 @@ void read_blocks(JsonFields& fields, UnetConfig& config) {
 void read_addition(JsonFields& fields, UnetConfig& config) {
   const bool dim_given = fields.given("addition_time_embed_dim");
   const bool input_given = fields.given("projection_class_embeddings_input_dim");
-  config.text_time = fields.given("addition_embed_type") &&
-                     fields.word("addition_embed_type", "", {"text_time"}) == "text_time";
+  config.text_time =
+      fields.given("addition_embed_type") && fields.word("addition_embed_type", "", {"text_time"}) == "text_time";
   if (!config.text_time) return;  // diffusers reads the two widths for text_time only
   fields.expect(dim_given, "addition_time_embed_dim", "needed with addition_embed_type text_time");
   fields.expect(input_given, "projection_class_embeddings_input_dim", "needed with addition_embed_type text_time");
@@ -103,9 +103,9 @@ void check_divisibility(const JsonFields& fields, const UnetConfig& config) {
     fields.expect(channels % config.norm_groups == 0, "norm_num_groups",
                   fmt::format("{} channels do not divide into {} groups", channels, config.norm_groups));
     const bool attention = config.down_attention[i] || config.up_attention[levels - 1 - i] || i + 1 == levels;
-    fields.expect(!attention || channels % config.heads[i] == 0, "attention_head_dim",
-                  fmt::format("(the number of heads) {} channels do not divide into {} heads", channels,
-                              config.heads[i]));
+    fields.expect(
+        !attention || channels % config.heads[i] == 0, "attention_head_dim",
+        fmt::format("(the number of heads) {} channels do not divide into {} heads", channels, config.heads[i]));
   }
 }
 
@@ -127,8 +127,10 @@ UnetConfig parse_unet_config(std::string_view json_text, std::string_view origin
   JsonFields fields(json_text, origin, "U-Net config");
   (void)fields.word("_class_name", "UNet2DConditionModel", {"UNet2DConditionModel"});
   UnetConfig config;
-  if (fields.given("sample_size")) config.sample_size = fields.integer("sample_size", 0, {1, 1 << 16});
-  else config.sample_size = 0;
+  if (fields.given("sample_size"))
+    config.sample_size = fields.integer("sample_size", 0, {1, 1 << 16});
+  else
+    config.sample_size = 0;
   config.in_channels = fields.integer("in_channels", 4, {1, 1 << 12});
   config.out_channels = fields.integer("out_channels", 4, {1, 1 << 12});
   config.cross_attention_dim = fields.integer("cross_attention_dim", 1280, kChannels);

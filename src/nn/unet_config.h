@@ -20,10 +20,11 @@ struct UnetConfig {
   std::vector<std::int64_t> transformer_layers{1, 1, 1, 1};   ///< transformer_layers_per_block
   std::vector<std::int64_t> heads{8, 8, 8, 8};                ///< attention_head_dim, in truth head counts
   std::int64_t cross_attention_dim = 768;
-  bool linear_projection = false;        ///< use_linear_projection: proj_in, proj_out are [C,C], else [C,C,1,1]
-  bool text_time = false;                ///< addition_embed_type "text_time" (SDXL)
-  std::int64_t addition_time_dim = 0;    ///< addition_time_embed_dim: sinusoids per size number
-  std::int64_t addition_input_dim = 0;   ///< projection_class_embeddings_input_dim = pooled width + 6 * addition_time_dim
+  bool linear_projection = false;      ///< use_linear_projection: proj_in, proj_out are [C,C], else [C,C,1,1]
+  bool text_time = false;              ///< addition_embed_type "text_time" (SDXL)
+  std::int64_t addition_time_dim = 0;  ///< addition_time_embed_dim: sinusoids per size number
+  std::int64_t addition_input_dim =
+      0;  ///< projection_class_embeddings_input_dim = pooled width + 6 * addition_time_dim
   std::int64_t norm_groups = 32;
   double norm_epsilon = 1e-5;
   bool flip_sin_to_cos = true;

@@ -138,8 +138,8 @@ void CheckpointWriter::finish_save(std::int64_t step, std::optional<std::string>
   }
   ++failures_;
   log::warning("CHECKPOINT OF STEP {} NOT SAVED ({} of {} failures in a row): {}. {}", step, failures_, kMaxFailures,
-               *message_, failures_ < kMaxFailures ? "Training continues and saves again at the next interval"
-                                                   : "Training stops");
+               *message_, lost_run_ || failures_ >= kMaxFailures ? "Training stops"
+                                                                 : "Training continues and saves again at the next interval");
 }
 
 void CheckpointWriter::save(const Snapshot& snapshot) {

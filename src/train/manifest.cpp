@@ -1,6 +1,5 @@
 #include "train/manifest.h"
 
-#include <algorithm>
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -29,7 +28,7 @@ std::uint32_t crc_of(const json& object) {
 bool is_inner_path(const std::string& text) {
   const std::filesystem::path path = text;
   return !text.empty() && text.size() < 1024 && text.find('\0') == std::string::npos && path.is_relative() &&
-         std::none_of(path.begin(), path.end(), [](const auto& part) { return part == ".." || part == "." || part.empty(); });
+         path.has_filename() && path != "." && *path.begin() != ".." && path.lexically_normal().string() == text;
 }
 
 class Fields {

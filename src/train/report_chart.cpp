@@ -16,6 +16,7 @@ constexpr double kLeft = 62, kRight = 14, kTop = 10, kBottom = 38;
 constexpr double kPlotWidth = kWidth - kLeft - kRight, kPlotHeight = kHeight - kTop - kBottom;
 constexpr std::size_t kBuckets = 240;
 constexpr double kLogSpan = 100.0;
+constexpr double kLargest = 1e150;  // beyond, differences of values overflow
 
 /// The points of neighbouring steps as one.
 struct Bucket {
@@ -23,7 +24,7 @@ struct Bucket {
 };
 
 std::vector<Bucket> collect(std::vector<std::pair<std::int64_t, double>> points) {
-  std::erase_if(points, [](const auto& point) { return !std::isfinite(point.second); });
+  std::erase_if(points, [](const auto& point) { return !(std::fabs(point.second) < kLargest); });
   std::stable_sort(points.begin(), points.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   const std::size_t size = (points.size() + kBuckets - 1) / kBuckets;
   std::vector<Bucket> buckets;
@@ -136,8 +137,11 @@ std::vector<double> axis_ticks(double low, double high, int count) {
   const double step = power * (fraction <= 1.0 ? 1.0 : fraction <= 2.0 ? 2.0 : fraction <= 5.0 ? 5.0 : 10.0);
   std::vector<double> ticks;
   const double slack = 1e-9 * step;
-  for (double n = std::ceil((low - slack) / step); n * step <= high + slack && ticks.size() < 100; ++n)
+  for (double n = std::ceil((low - slack) / step); n * step <= high + slack; ++n) {
+    // A range near the resolution of the numbers themselves has no more marks.
+    if (!ticks.empty() && n * step <= ticks.back()) break;
     ticks.push_back(n == 0 ? 0.0 : n * step);
+  }
   return ticks;
 }
 

@@ -170,8 +170,8 @@ void RunLock::acquire() {
   file_ = open_lock_file(path_);
   Kernel kernel = lock_file(file_.get());
   std::optional<LockOwner> owner = read_owner(path_);
-  // Busy without a name: the owner is between locking and writing, or between erasing and leaving.
-  for (int attempt = 0; kernel == Kernel::Busy && !owner && attempt < 20; ++attempt) {
+  // Busy under no name or a foreign one: perhaps somebody here has just locked it and not yet written, or is leaving.
+  for (int attempt = 0; kernel == Kernel::Busy && !(owner && owner->host == self_.host) && attempt < 10; ++attempt) {
     std::this_thread::sleep_for(kPoll);
     kernel = lock_file(file_.get());
     owner = read_owner(path_);

@@ -259,6 +259,15 @@ LossBuilder training_loss(const StepSpec& spec, const BatchSpec& batch, const di
   };
 }
 
+LossBuilder given_loss(const StepSpec& spec, const BatchSpec& batch) {
+  return [=](const Builder& b, const nn::ParameterValues& parameters) {
+    const auto handles = given(spec, batch, b, parameters);
+    const auto& l = batch.latent;
+    const auto target = b.input(text(label::kTarget), Type{DType::F32, {l[0] * spec.unet->out_channels, l[2] * l[3]}});
+    return diffusion::build_given_loss(b, handles.inputs, target, l, spec.compute, handles.model).loss;
+  };
+}
+
 Graph differentiated_step(const StepSpec& spec, Role role, const LossBuilder& loss) {
   auto graph = forward(spec, loss);
   Values none;

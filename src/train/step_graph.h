@@ -70,6 +70,9 @@ using LossBuilder = std::function<ir::Value(const ir::Builder&, const nn::Parame
 /// The loss of diffusion training on a batch of this shape.
 [[nodiscard]] LossBuilder training_loss(const StepSpec& spec, const BatchSpec& batch, const diffusion::Objective& objective);
 
+/// The plain loss against a given target; inputs as build_probe.
+[[nodiscard]] LossBuilder given_loss(const StepSpec& spec, const BatchSpec& batch);
+
 /// Everything of a role as one graph, with all passes done but recomputation's choice: `recompute` holds the forward
 /// nodes to compute again (indices into differentiated_step()).
 [[nodiscard]] ir::Graph build_step(const StepSpec& spec, Role role, const LossBuilder& loss,

@@ -14,7 +14,8 @@ constexpr Tolerance kExact{.relative = 0};
 TEST(Random, TimestepsAreTheDraws) {
   const ir::RandomTimesteps op{7, 1000};
   check(op, {counting_tensor(3000, 5)}, kExact);
-  for (double t : run(op, {counting_tensor(3000, 1LL << 40)})[0]) EXPECT_TRUE(t >= 0 && t < 1000);
+  const auto results = run(op, {counting_tensor(3000, 1LL << 40)});
+  for (double t : results[0]) EXPECT_TRUE(t >= 0 && t < 1000);
 }
 
 TEST(Random, NormalNumbersInCanonicalOrder) {

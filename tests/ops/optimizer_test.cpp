@@ -24,15 +24,20 @@ TEST(Accumulate, CoversThePaddingOfParameters) {
 
 TEST(SumSquares, OverRangesOnly) {
   for (auto type : {DType::F32, DType::BF16, DType::F16})
-    check(ir::SumSquares{{{0, 10, true}, {100, 40000, false}, {40001, 40003, true}}},
+    check(ir::SumSquares{{{.begin = 0, .end = 10}, {.begin = 100, .end = 40000}, {.begin = 40001, .end = 40003}}},
           {random_tensor(ir::Type{type, {50000}}, 1)}, {.relative = 1e-12});
 }
 
 TEST(SumSquares, InfinityStaysVisible) {
   auto g = random_tensor(ir::Type{DType::F16, {100}}, 1);
   g.values[50] = INFINITY;
-  EXPECT_TRUE(std::isinf(run(ir::SumSquares{{{0, 100, true}}}, {g})[0][0]));
+  EXPECT_TRUE(std::isinf(run(ir::SumSquares{{{.begin = 0, .end = 100}}}, {g})[0][0]));
 }
+
+/// The whole arenas of one rank, with gaps; and a shard, whose moments and master copy begin elsewhere.
+const std::vector<ir::ParameterRange> kRanges{
+    {0, 17, 0, 0, true}, {32, 20000, 32, 32, false}, {20000, 39999, 20000, 20000, true}};
+const std::vector<ir::ParameterRange> kShard{{10000, 27001, 8, 0, true}, {30000, 30100, 17100, 17050, false}};
 
 struct Update {
   ir::AdamW op;
@@ -40,6 +45,12 @@ struct Update {
   DType weight = DType::BF16;
   double sum_squares = 30;
   Array state{4, 0, 0, 1, 0, 6, 0, 0};
+
+  Update(bool weights, bool ema) {
+    op.ranges = kRanges;
+    op.has_weights = weights;
+    op.has_ema = ema;
+  }
 };
 
 Tensors update_inputs(const Update& u) {
@@ -54,33 +65,35 @@ Tensors update_inputs(const Update& u) {
   return inputs;
 }
 
-const std::vector<ir::ParameterRange> kRanges{{0, 17, true}, {32, 20000, false}, {20000, 39999, true}};
-
 TEST(AdamW, MatchesReference) {
   for (bool weights : {false, true})
     for (bool ema : {false, true})
       for (auto type : {DType::F32, DType::BF16, DType::F16}) {
-        Update u{.op = {.ranges = kRanges, .has_weights = weights, .has_ema = ema}, .gradient = type, .weight = type};
+        Update u(weights, ema);
+        u.gradient = u.weight = type;
         check(u.op, update_inputs(u));
         u.op.max_norm = 0;
         u.op.ema_warmup = false;
         u.op.ema_decay = 0.9F;
         check(u.op, update_inputs(u));
+        u.op.ranges = kShard;
+        check(u.op, update_inputs(u));
       }
 }
 
 TEST(AdamW, FirstStepAndLossScale) {
-  Update u{.op = {.ranges = kRanges, .has_weights = true, .has_ema = true}, .sum_squares = 3e9};
+  Update u(true, true);
+  u.sum_squares = 3e9;
   u.state = {0, 0, 0, 65536, 0, 0, 0, 0};
   check(u.op, update_inputs(u));
 }
 
 TEST(AdamW, ChangesNothingWhereTheNormIsNotFinite) {
   for (double sum : {static_cast<double>(INFINITY), static_cast<double>(NAN)}) {
-    const Update u{.op = {.ranges = kRanges, .has_weights = true, .has_ema = true}, .sum_squares = sum};
-    auto inputs = update_inputs(u);
-    const auto results = run(u.op, {inputs[0], numbers(DType::F64, {INFINITY}), inputs[2], inputs[3], inputs[4],
-                                    inputs[5], inputs[6], inputs[7], inputs[8]});
+    Update u(true, true);
+    u.sum_squares = sum;
+    const auto inputs = update_inputs(u);
+    const auto results = run(u.op, inputs);
     for (std::size_t i = 4; i < inputs.size(); ++i) EXPECT_EQ(results[i - 3], inputs[i].values);
   }
 }

@@ -41,19 +41,20 @@ Outputs compute(const ir::AdamW& op, const Tensors& inputs, const ir::Types&) {
   const double clip = op.max_norm > 0 ? std::min(1.0, double{op.max_norm} / (norm + 1e-6)) : 1;
   const double d = op.ema_warmup ? std::min(double{op.ema_decay}, (1 + seen) / (10 + seen)) : double{op.ema_decay};
   for (const auto& range : op.ranges)
-    for (auto at = range.begin; at < range.end; ++at) {
-      const auto i = static_cast<std::size_t>(at);
+    for (std::int64_t j = 0; j < range.end - range.begin; ++j) {
+      const auto i = static_cast<std::size_t>(range.begin + j);
+      const auto moment = static_cast<std::size_t>(range.moment_begin + j);
       const double g = inputs[3].values[i] / slot(state, ir::StateSlot::LossScale) * clip;
-      double& p = result[1][i];
-      double& m = result[2][i];
-      double& v = result[3][i];
+      double& p = result[1][static_cast<std::size_t>(range.master_begin + j)];
+      double& m = result[2][moment];
+      double& v = result[3][moment];
       m = b1 * m + (1 - b1) * g;
       v = b2 * v + (1 - b2) * g * g;
       if (range.decay) p *= 1 - lr * double{op.weight_decay};
       p -= lr / (1 - std::pow(b1, k)) * m / (std::sqrt(v / (1 - std::pow(b2, k))) + double{op.epsilon});
       if (op.has_weights) result[4][i] = p;
       if (op.has_ema) {
-        double& ema = result[op.has_weights ? 5 : 4][i];
+        double& ema = result[op.has_weights ? 5 : 4][moment];
         ema += (1 - d) * (p - ema);
       }
     }

@@ -84,7 +84,7 @@ float exponentiate(float* row, std::int64_t columns, float& peak, float& sum) {
     *reinterpret_cast<Float8Memory*>(row + i) = x;
     total += x;
   }
-  // Lanes behind the columns hold the clamp of -infinity, 2^-126: nothing beside the peak's 1.
+  // Lanes behind the columns hold the clamp of -infinity, 2^-100: nothing beside the peak's 1.
   const float shrink = peak == -INFINITY ? 0.0F : exp2_of(peak - next);
   sum = sum * shrink + horizontal(total, false);
   peak = next;

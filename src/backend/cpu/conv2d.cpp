@@ -3,7 +3,11 @@
 
 #include <dnnl.hpp>
 
+#include <array>
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/parallel.h"
@@ -28,19 +32,30 @@ struct Problem {
   bool bias = false;
 };
 
-memory::dims dims_of(const Shape& shape) { return {shape[0], shape[1], shape[2], shape[3]}; }
+memory::dims dims_of(const Shape& shape) {
+  return {shape[0], shape[1], shape[2], shape[3]};
+}
 
-memory::desc desc(const memory::dims& dims, Tag tag) { return {dims, memory::data_type::f32, tag}; }
+memory::desc desc(const memory::dims& dims, Tag tag) {
+  return {dims, memory::data_type::f32, tag};
+}
 
 /// Images as the graph stores them.
 memory::desc pixels(const memory::dims& d, std::int64_t pitch) {
   return {d, memory::data_type::f32, memory::dims{d[2] * d[3] * pitch, 1, d[3] * pitch, pitch}};
 }
 
-Problem problem_of(const ir::Conv2d& op, Pass pass, const ir::Type& x, const ir::Type& w, const ir::Type& y, bool bias) {
-  return {.pass = pass, .x = dims_of(x.shape), .w = dims_of(w.shape), .y = dims_of(y.shape),
-          .stride = {op.stride, op.stride}, .padding = {op.padding, op.padding},
-          .x_pitch = x.row_pitch(), .y_pitch = y.row_pitch(), .bias = bias};
+Problem problem_of(const ir::Conv2d& op, Pass pass, const ir::Type& x, const ir::Type& w, const ir::Type& y,
+                   bool bias) {
+  return {.pass = pass,
+          .x = dims_of(x.shape),
+          .w = dims_of(w.shape),
+          .y = dims_of(y.shape),
+          .stride = {op.stride, op.stride},
+          .padding = {op.padding, op.padding},
+          .x_pitch = x.row_pitch(),
+          .y_pitch = y.row_pitch(),
+          .bias = bias};
 }
 
 Problem problem_of(const ir::Conv2d& op, const NodeTypes& types) {
@@ -64,9 +79,9 @@ struct Form {
   Tag activations;
   Tag weights;
 };
-constexpr Form kBlocked{Tag::any, Tag::any};          // nChw8c or what the instruction set prefers, jit
-constexpr Form kChannelsLast{Tag::nhwc, Tag::any};    // jit
-constexpr Form kProduct{Tag::nhwc, Tag::hwio};        // im2col and gemm
+constexpr Form kBlocked{Tag::any, Tag::any};        // nChw8c or what the instruction set prefers, jit
+constexpr Form kChannelsLast{Tag::nhwc, Tag::any};  // jit
+constexpr Form kProduct{Tag::nhwc, Tag::hwio};      // im2col and gemm
 
 /// Which form comes first. Measured with all reorders, 1 thread, GFLOP/s, kBlocked | kChannelsLast | kProduct,
 /// forward, input gradient, weight gradient:
@@ -207,21 +222,16 @@ class ConvKernel final : public Kernel {
         y_(pixels(problem.y, problem.y_pitch), choice_.y, pass_ == Pass::Forward, choice_.copy_y, engine_),
         scratch_(choice_.scratch, engine_, DNNL_MEMORY_NONE) {
     const Names name = names(pass_);
-    arguments_ = {{name.x, x_.operand()}, {name.w, w_.operand()}, {name.y, y_.operand()},
-                  {DNNL_ARG_SCRATCHPAD, scratch_.get()}};
+    arguments_ = {
+        {name.x, x_.operand()}, {name.w, w_.operand()}, {name.y, y_.operand()}, {DNNL_ARG_SCRATCHPAD, scratch_.get()}};
     if (!problem.bias) return;
     bias_ = memory(desc({problem.w[0]}, Tag::x), engine_, DNNL_MEMORY_NONE);
     arguments_.push_back({DNNL_ARG_BIAS, bias_.get()});
   }
 
   void run(const KernelArgs& args) const override {
-    const void *x = args.inputs[0], *w = args.inputs[1], *y = args.outputs[0];
-    if (pass_ == Pass::InputGrad) std::swap(x, y);
-    if (pass_ == Pass::WeightGrad) y = std::exchange(x, std::exchange(w, y));
     auto* workspace = static_cast<std::byte*>(args.workspace);
-    x_.bind(x, workspace);
-    w_.bind(w, workspace);
-    y_.bind(y, workspace);
+    bind(args, workspace);
     scratch_.set_data_handle(workspace);
     if (bias_) bias_.set_data_handle(const_cast<void*>(args.inputs[2]));
     if (pass_ != Pass::InputGrad) x_.reorder(stream_);
@@ -240,6 +250,19 @@ class ConvKernel final : public Kernel {
   }
 
  private:
+  void bind(const KernelArgs& args, std::byte* workspace) const {
+    const auto bind_all = [&](const void* x, const void* w, const void* y) {
+      x_.bind(x, workspace);
+      w_.bind(w, workspace);
+      y_.bind(y, workspace);
+    };
+    switch (pass_) {
+      case Pass::Forward: return bind_all(args.inputs[0], args.inputs[1], args.outputs[0]);
+      case Pass::InputGrad: return bind_all(args.outputs[0], args.inputs[1], args.inputs[0]);
+      case Pass::WeightGrad: return bind_all(args.inputs[1], args.outputs[0], args.inputs[0]);
+    }
+  }
+
   Pass pass_;
   dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream_{engine_};
@@ -254,14 +277,21 @@ class ConvKernel final : public Kernel {
 template <typename O>
 NodeAnswer answer_conv(const O& op, const NodeTypes& types) {
   const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  return {.workspace_bytes = choose(problem_of(op, types), engine).bytes, .pitched_inputs = true, .pitched_outputs = true};
+  return {
+      .workspace_bytes = choose(problem_of(op, types), engine).bytes, .pitched_inputs = true, .pitched_outputs = true};
 }
 
 }  // namespace
 
-NodeAnswer answer(const ir::Conv2d& op, const NodeTypes& types) { return answer_conv(op, types); }
-NodeAnswer answer(const ir::Conv2dInputGrad& op, const NodeTypes& types) { return answer_conv(op, types); }
-NodeAnswer answer(const ir::Conv2dWeightGrad& op, const NodeTypes& types) { return answer_conv(op, types); }
+NodeAnswer answer(const ir::Conv2d& op, const NodeTypes& types) {
+  return answer_conv(op, types);
+}
+NodeAnswer answer(const ir::Conv2dInputGrad& op, const NodeTypes& types) {
+  return answer_conv(op, types);
+}
+NodeAnswer answer(const ir::Conv2dWeightGrad& op, const NodeTypes& types) {
+  return answer_conv(op, types);
+}
 
 KernelPtr make_kernel(const ir::Conv2d& op, const NodeTypes& types) {
   return std::make_unique<const ConvKernel>(problem_of(op, types));

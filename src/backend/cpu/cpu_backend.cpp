@@ -1,8 +1,8 @@
 #include "backend/cpu/cpu_backend.h"
 
-#include <dnnl.hpp>
 #include <malloc.h>
 #include <omp.h>
+#include <dnnl.hpp>
 
 #include <cstring>
 

@@ -15,10 +15,10 @@ namespace {
 
 /// Ops that are memory, aliases, or talk to other ranks and to the host: exec serves them without a kernel.
 template <typename O>
-concept WithoutKernel =
-    (std::same_as<O, ir::Input> || std::same_as<O, ir::Persistent> || std::same_as<O, ir::Constant> ||
-     std::same_as<O, ir::Reshape> || std::same_as<O, ir::Split> || std::same_as<O, ir::StartCollective> ||
-     std::same_as<O, ir::WaitCollective> || std::same_as<O, ir::SumRanks> || std::same_as<O, ir::Mark>);
+concept WithoutKernel = (std::same_as<O, ir::Input> || std::same_as<O, ir::Persistent> ||
+                         std::same_as<O, ir::Constant> || std::same_as<O, ir::Reshape> || std::same_as<O, ir::Split> ||
+                         std::same_as<O, ir::StartCollective> || std::same_as<O, ir::WaitCollective> ||
+                         std::same_as<O, ir::SumRanks> || std::same_as<O, ir::Mark>);
 
 template <typename O>
 concept WithKernel = requires(const O& op, const NodeTypes& types) {

@@ -149,7 +149,9 @@ NodeTypes HalfPlan::inner_types() const {
 }
 
 NodeAnswer HalfPlan::answer(const NodeAnswer& inner) const {
-  const auto all_converted = [](const std::vector<Slot>& slots) { return std::ranges::all_of(slots, &Slot::converted); };
+  const auto all_converted = [](const std::vector<Slot>& slots) {
+    return std::ranges::all_of(slots, &Slot::converted);
+  };
   NodeAnswer answer = inner;
   answer.workspace_bytes += bytes_;
   answer.pitched_inputs = inner.pitched_inputs || all_converted(inputs_);

@@ -12,10 +12,10 @@ class HalfPlan {
  public:
   struct Slot {
     ir::Type type;
-    std::int64_t rows = 0;      ///< as stored: a blocked weight is one row with its padding
+    std::int64_t rows = 0;  ///< as stored: a blocked weight is one row with its padding
     std::int64_t columns = 0;
-    bool converted = false;     ///< 16-bit, hence copied
-    std::size_t offset = 0;     ///< bytes into the workspace
+    bool converted = false;  ///< 16-bit, hence copied
+    std::size_t offset = 0;  ///< bytes into the workspace
   };
 
   explicit HalfPlan(const NodeTypes& types);

@@ -3,7 +3,8 @@
 #include <dnnl.hpp>
 
 #include <cstring>
-#include <string_view>
+#include <string>
+#include <vector>
 
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/parallel.h"
@@ -51,7 +52,9 @@ bool reads_in_place(const Problem& problem) {
   return problem.a.transposed && problem.a.rows >= 16 && narrowness >= 0.0038;
 }
 
-void copy_padded(Factor& factor) { factor.copy_pitch = round_up(factor.columns, 16) + 16; }
+void copy_padded(Factor& factor) {
+  factor.copy_pitch = round_up(factor.columns, 16) + 16;
+}
 
 Problem problem_of(const ir::MatMul& op, const NodeTypes& types) {
   expect_f32(op.name, types);
@@ -131,8 +134,8 @@ class MatMulKernel final : public Kernel {
     if (problem_.bias) bias_.set_data_handle(const_cast<void*>(args.inputs[2]));
     product_.set_data_handle(args.outputs[0]);
     scratch_.set_data_handle(workspace);
-    const auto status = dnnl_primitive_execute(primitive_.get(), stream_.get(), static_cast<int>(arguments_.size()),
-                                               arguments_.data());
+    const auto status =
+        dnnl_primitive_execute(primitive_.get(), stream_.get(), static_cast<int>(arguments_.size()), arguments_.data());
     LDMPI_CHECK(status == dnnl_success, "oneDNN matmul ended with status {}", static_cast<int>(status));
   }
 

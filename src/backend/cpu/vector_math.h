@@ -53,29 +53,31 @@ template <typename V>
 
 }  // namespace detail
 
-/// 2^x for x in [-126, 127.4].
+/// 2^x for x in [-100, 127.4], within 2 ulp. The lower end is far above the subnormal numbers, which cost 100 cycles.
 template <typename V>
 [[gnu::always_inline]] inline V exp2_of(V x) {
-  x = detail::clamp(x, -126.0F, 127.4F);
+  x = detail::clamp(x, -100.0F, 127.4F);
   const V rounded = x + detail::kRounder;
   return detail::scaled_power(x - (rounded - detail::kRounder), rounded);
 }
 
-/// e^x for x in [-87.3, 88.3], within 2 ulp.
+/// e^x for x in [low, high], within 2 ulp.
 template <typename V>
-[[gnu::always_inline]] inline V exp_of(V x) {
-  x = detail::clamp(x, -87.3F, 88.3F);
+[[gnu::always_inline]] inline V exp_of(V x, float low = -87.3F, float high = 88.3F) {
+  x = detail::clamp(x, low, high);
   const V rounded = x * detail::kLog2E + detail::kRounder;
   const V n = rounded - detail::kRounder;
   const V r = (x - n * 0.693359375F) + n * 2.12194440e-4F;  // ln 2 in two parts: the first product is exact
   return detail::scaled_power(r * detail::kLog2E, rounded);
 }
 
-[[gnu::always_inline]] inline float sigmoid(float x) { return 1.0F / (1.0F + exp_of(-x)); }
+// The narrower ranges below keep every product normal: the compiler evaluates the clamped case for all elements.
+[[gnu::always_inline]] inline float sigmoid(float x) { return 1.0F / (1.0F + exp_of(-x, -60.0F, 60.0F)); }
 [[gnu::always_inline]] inline float silu(float x) { return x * sigmoid(x); }
 [[gnu::always_inline]] inline float silu_slope(float x) {
-  const float s = sigmoid(x);
-  return s * (1.0F + x * (1.0F - s));
+  const float e = exp_of(-x, -60.0F, 60.0F);
+  const float s = 1.0F / (1.0F + e);
+  return s * (1.0F + x * (e * s));  // e * s = 1 - s without its cancellation
 }
 
 /// The standard normal distribution at x: cdf (relative error 3e-7 in the lower tail) and density.
@@ -86,7 +88,7 @@ struct Normal {
 [[gnu::always_inline]] inline Normal normal_at(float x) {
   const float t = std::fabs(x);
   const float u = 1.0F / (1.0F + 0.3F * t);
-  const float e = exp_of(-0.5F * t * t);
+  const float e = exp_of(-0.5F * t * t, -80.0F, 0.0F);
   float p = u * 0.0356747704F - 0.157203067F;  // Mills' ratio as a polynomial in u
   p = p * u + 0.206353481F;
   p = p * u - 0.0536836215F;

@@ -10,7 +10,9 @@ namespace {
 
 constexpr std::int64_t kBlock = 8;
 
-constexpr std::int64_t blocks(std::int64_t channels) { return (channels + kBlock - 1) / kBlock; }
+constexpr std::int64_t blocks(std::int64_t channels) {
+  return (channels + kBlock - 1) / kBlock;
+}
 
 /// Calls visit(canonical index, storage index) for every element of a blocked weight.
 void for_each_element(const Shape& block, auto&& visit) {
@@ -35,7 +37,9 @@ void check_sizes(const Shape& block, std::size_t canonical, std::size_t storage)
 
 }  // namespace
 
-bool is_blocked(const Shape& block) { return block.rank() == 4 && block[2] * block[3] > 1; }
+bool is_blocked(const Shape& block) {
+  return block.rank() == 4 && block[2] * block[3] > 1;
+}
 
 WeightLayout weight_layout_of(const Shape& block) {
   if (!is_blocked(block)) return {"plain", block.count()};

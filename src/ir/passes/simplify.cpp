@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -22,7 +23,9 @@ Graph merge_equal(const Graph& graph) {
   for (std::size_t n = 0; n < graph.nodes().size(); ++n) {
     const auto& node = graph.nodes()[n];
     for (int i : writes_of(node.op)) ++version[static_cast<std::size_t>(node.inputs[static_cast<std::size_t>(i)].id)];
-    if (is_fixed(node)) {
+    // Two gradients may be equal (of biases that are added), but each is stored in a slot of its own.
+    const bool bound = std::any_of(node.outputs.begin(), node.outputs.end(), [&](Value v) { return graph.bindings().contains(v); });
+    if (is_fixed(node) || bound) {
       rewriter.copy(node);
       continue;
     }

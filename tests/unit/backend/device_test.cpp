@@ -60,18 +60,19 @@ TEST(CpuLowering, AnswersForItsOwnThreads) {
   EXPECT_EQ(eight->answer(op, types).workspace_bytes, expected);
 }
 
-// Runs this test program again with an environment and returns what the child ended with.
-int run_self(const char* policy) {
+// Runs the next test in this program again with an environment and returns what the child ended with.
+std::array<char*, 4> child_arguments() {
+  return {const_cast<char*>("backend_test"), const_cast<char*>("--gtest_filter=PassiveThreads.DISABLED_Child"),
+          const_cast<char*>("--gtest_also_run_disabled_tests"), nullptr};
+}
+
+int run_child(const char* policy) {
   const pid_t child = ::fork();
   if (child == 0) {
     ::unsetenv("OMP_WAIT_POLICY");
     ::unsetenv("GOMP_SPINCOUNT");
     if (policy != nullptr) ::setenv("OMP_WAIT_POLICY", policy, 1);
-    ::setenv("LDMPI_TEST_PASSIVE", "1", 1);
-    std::array<char*, 4> arguments{const_cast<char*>("backend_test"),
-                                   const_cast<char*>("--gtest_filter=PassiveThreads.Child"),
-                                   const_cast<char*>("--gtest_also_run_disabled_tests"), nullptr};
-    ::execv("/proc/self/exe", arguments.data());
+    ::execv("/proc/self/exe", child_arguments().data());
     ::_exit(127);
   }
   int status = 0;
@@ -79,19 +80,16 @@ int run_self(const char* policy) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-// In the child: 10 + 1 if the policy is passive in the end.
-TEST(PassiveThreads, Child) {
-  if (std::getenv("LDMPI_TEST_PASSIVE") == nullptr) GTEST_SKIP() << "only as a child of the next test";
-  std::array<char*, 3> arguments{const_cast<char*>("backend_test"),
-                                 const_cast<char*>("--gtest_filter=PassiveThreads.Child"), nullptr};
-  backend::prefer_passive_threads(arguments.data());
+// Ends with 11 if the policy is passive in the end, else with 10.
+TEST(PassiveThreads, DISABLED_Child) {
+  backend::prefer_passive_threads(child_arguments().data());
   const char* policy = std::getenv("OMP_WAIT_POLICY");
   std::_Exit(policy != nullptr && std::string(policy) == "passive" ? 11 : 10);
 }
 
 TEST(PassiveThreads, AreSetOnceAndTheUsersChoiceStays) {
-  EXPECT_EQ(run_self(nullptr), 11);
-  EXPECT_EQ(run_self("active"), 10);
+  EXPECT_EQ(run_child(nullptr), 11);
+  EXPECT_EQ(run_child("active"), 10);
 }
 
 }  // namespace

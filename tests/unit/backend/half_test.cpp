@@ -53,7 +53,8 @@ TEST_P(HalfTypes, ConvolutionRoundsOnlyItsResult) {
   };
   const Shape kernel{10, 12, 3, 3};
   const backend::NodeTypes wide{{image({2, 12, 5, 4}), weight(kernel)}, {image({2, 10, 5, 4})}};
-  const backend::NodeTypes types{{half(image({2, 12, 5, 4}, 15)), half(weight(kernel))}, {half(image({2, 10, 5, 4}, 11))}};
+  const backend::NodeTypes types{{half(image({2, 12, 5, 4}, 15)), half(weight(kernel))},
+                                 {half(image({2, 10, 5, 4}, 11))}};
   const auto narrowed = [](const std::vector<float>& values) {
     std::vector<std::uint16_t> result(values.size());
     narrow(values.data(), GetParam(), result.data(), static_cast<std::int64_t>(values.size()));

@@ -15,9 +15,10 @@ struct Case {
 };
 
 backend::NodeTypes types_of(const ir::MatMul& op, const Case& c, bool bias) {
-  const auto a = op.transpose_a ? matrix(c.inner, c.rows, c.rows + c.a_extra) : matrix(c.rows, c.inner, c.inner + c.a_extra);
-  const auto b =
-      op.transpose_b ? matrix(c.columns, c.inner, c.inner + c.b_extra) : matrix(c.inner, c.columns, c.columns + c.b_extra);
+  const auto a =
+      op.transpose_a ? matrix(c.inner, c.rows, c.rows + c.a_extra) : matrix(c.rows, c.inner, c.inner + c.a_extra);
+  const auto b = op.transpose_b ? matrix(c.columns, c.inner, c.inner + c.b_extra)
+                                : matrix(c.inner, c.columns, c.columns + c.b_extra);
   backend::NodeTypes types{{a, b}, {matrix(c.rows, c.columns, c.columns + c.y_extra)}};
   if (bias) types.inputs.push_back({DType::F32, Shape{c.columns}});
   return types;
@@ -51,11 +52,11 @@ TEST(MatMul, AllTransposesPitchesAndBias) {
     for (bool a : {false, true})
       for (bool b : {false, true})
         for (bool bias : {false, true})
-          for (const Case& c : {Case{1, 1, 1}, Case{1, 33, 9}, Case{1, 33, 9, 7, 3, 5}, Case{7, 1, 5, 1, 2, 3}, Case{4, 64, 256},
-                                Case{3, 8, 1, 2, 4, 6}, Case{33, 77, 20, 11, 0, 0}, Case{33, 77, 20, 0, 5, 0},
-                                Case{33, 77, 20, 3, 4, 5}, Case{64, 130, 96, 64, 32, 96}}) {
-            SCOPED_TRACE(fmt::format("{} threads, ta {} tb {} bias {}, [{},{}]x[{}] +{},{},{}", threads, a, b, bias, c.rows,
-                                     c.inner, c.columns, c.a_extra, c.b_extra, c.y_extra));
+          for (const Case& c : {Case{1, 1, 1}, Case{1, 33, 9}, Case{1, 33, 9, 7, 3, 5}, Case{7, 1, 5, 1, 2, 3},
+                                Case{4, 64, 256}, Case{3, 8, 1, 2, 4, 6}, Case{33, 77, 20, 11, 0, 0},
+                                Case{33, 77, 20, 0, 5, 0}, Case{33, 77, 20, 3, 4, 5}, Case{64, 130, 96, 64, 32, 96}}) {
+            SCOPED_TRACE(fmt::format("{} threads, ta {} tb {} bias {}, [{},{}]x[{}] +{},{},{}", threads, a, b, bias,
+                                     c.rows, c.inner, c.columns, c.a_extra, c.b_extra, c.y_extra));
             ASSERT_NO_FATAL_FAILURE(check({a, b}, c, bias));
           }
   }
@@ -78,7 +79,8 @@ TEST(MatMul, EqualBitsInEveryRun) {
   for (const ir::MatMul& op : {ir::MatMul{}, ir::MatMul{.transpose_a = true}}) {
     const Case c{96, 3000, 64};
     const auto types = types_of(op, c, false);
-    const std::vector inputs{random_floats(stored_elements(types.inputs[0]), 1), random_floats(stored_elements(types.inputs[1]), 2)};
+    const std::vector inputs{random_floats(stored_elements(types.inputs[0]), 1),
+                             random_floats(stored_elements(types.inputs[1]), 2)};
     const auto first = run_node(op, types, inputs);
     for (int i = 0; i < 5; ++i) EXPECT_EQ(run_node(op, types, inputs), first);
   }

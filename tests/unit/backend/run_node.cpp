@@ -19,8 +19,12 @@ std::vector<float> random_floats(std::int64_t count, std::uint64_t seed) {
 ir::Type matrix(std::int64_t rows, std::int64_t columns, std::int64_t pitch) {
   return {DType::F32, Shape{rows, columns}, pitch};
 }
-ir::Type image(const Shape& shape, std::int64_t pitch) { return {DType::F32, shape, pitch}; }
-ir::Type weight(const Shape& shape) { return {DType::F32, shape, 0, ir::Layout::Parameter}; }
+ir::Type image(const Shape& shape, std::int64_t pitch) {
+  return {DType::F32, shape, pitch};
+}
+ir::Type weight(const Shape& shape) {
+  return {DType::F32, shape, 0, ir::Layout::Parameter};
+}
 
 std::int64_t stored_elements(const ir::Type& type) {
   return type.layout == ir::Layout::Parameter ? backend::cpu::weight_layout_of(type.shape).elements

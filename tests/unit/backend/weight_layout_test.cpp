@@ -29,7 +29,9 @@ TEST(WeightLayout, BlocksHoldEightOutputsOfOneInputSideBySide) {
   const auto canonical = random_floats(shape.count(), 1);
   std::vector<float> storage(static_cast<std::size_t>(weight_layout_of(shape).elements));
   pack_weight(shape, canonical, storage);
-  const auto at = [&](int o, int i, int u, int v) { return canonical[static_cast<std::size_t>(((o * 8 + i) * 3 + u) * 3 + v)]; };
+  const auto at = [&](int o, int i, int u, int v) {
+    return canonical[static_cast<std::size_t>(((o * 8 + i) * 3 + u) * 3 + v)];
+  };
   EXPECT_EQ(storage[0], at(0, 0, 0, 0));
   EXPECT_EQ(storage[7], at(7, 0, 0, 0));
   EXPECT_EQ(storage[8], at(0, 1, 0, 0));
@@ -38,8 +40,8 @@ TEST(WeightLayout, BlocksHoldEightOutputsOfOneInputSideBySide) {
 }
 
 TEST(WeightLayout, RoundTripKeepsEveryBitAndZeroesThePadding) {
-  for (const Shape& shape : {Shape{8, 8, 3, 3}, Shape{320, 4, 3, 3}, Shape{4, 20, 3, 3}, Shape{13, 9, 5, 5}, Shape{1, 1, 3, 3},
-                             Shape{6, 5, 1, 1}, Shape{11, 3}, Shape{9}}) {
+  for (const Shape& shape : {Shape{8, 8, 3, 3}, Shape{320, 4, 3, 3}, Shape{4, 20, 3, 3}, Shape{13, 9, 5, 5},
+                             Shape{1, 1, 3, 3}, Shape{6, 5, 1, 1}, Shape{11, 3}, Shape{9}}) {
     const auto canonical = random_floats(shape.count(), 2);
     std::vector<float> storage(static_cast<std::size_t>(weight_layout_of(shape).elements), 7.0F);
     std::vector<float> back(canonical.size());

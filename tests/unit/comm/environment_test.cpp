@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <vector>
 
@@ -103,8 +104,12 @@ TEST(Environment, SrunWithPmix) {
 
 TEST(Environment, BatchScriptAndOneTaskStepsAreAlone) {
   EXPECT_EQ(discover({{"SLURM_JOB_ID", "17"}, {"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "8"}}).launcher, Launcher::Alone);
-  EXPECT_EQ(discover({{"SLURM_STEP_NUM_TASKS", "1"}, {"SLURM_PROCID", "0"}, {"PMIX_RANK", "0"}}).launcher,
-            Launcher::Alone);
+  const Environment step = discover({{"SLURM_STEP_NUM_TASKS", "1"}, {"SLURM_STEP_ID", "3"}, {"PMIX_RANK", "0"}});
+  EXPECT_EQ(step.launcher, Launcher::Alone);
+  EXPECT_TRUE(step.single_task);
+  const Environment salloc_shell = discover({{"SLURM_STEP_NUM_TASKS", "1"}, {"SLURM_STEP_ID", "4294967290"}});
+  EXPECT_EQ(salloc_shell.launcher, Launcher::Alone);
+  EXPECT_FALSE(salloc_shell.single_task);
 }
 
 TEST(Environment, LaunchersThatCannotBeJoinedAreRefused) {
@@ -126,11 +131,16 @@ TEST(Environment, LaunchersThatCannotBeJoinedAreRefused) {
 
 TEST(Relaunch, CommandLine) {
   const char* const arguments[] = {"train", "--num_gpus=4", "--prompt", "two words"};
-  const auto command = mpirun_command(4, "/opt/bin/ldmpi", arguments);
+  const auto command = mpirun_command(Environment{}, 4, "/opt/bin/ldmpi", arguments);
   const std::vector<std::string> expected{
       "mpirun", "-n",           "4",        "--bind-to", "none", "--oversubscribe", "/opt/bin/ldmpi",
       "train",  "--num_gpus=4", "--prompt", "two words"};
   EXPECT_EQ(command, expected);
+  Environment in_step;
+  in_step.single_task = true;
+  const auto local = mpirun_command(in_step, 4, "/opt/bin/ldmpi", arguments);
+  EXPECT_NE(std::find(local.begin(), local.end(), "^slurm"), local.end());
+  EXPECT_LT(std::find(local.begin(), local.end(), "^slurm"), std::find(local.begin(), local.end(), "/opt/bin/ldmpi"));
 }
 
 TEST(Relaunch, NothingToDo) {

@@ -124,7 +124,7 @@ TEST(BatchReader, ReadsMomentsPooledAndTimeIds) {
       const float expected = i < 60 ? (raw - 0.25F) * 0.5F : std::exp(0.5F * std::clamp(raw, -30.0F, 20.0F)) * 0.5F;
       ASSERT_FLOAT_EQ(batch.rows.latents[row * 120 + i], expected);
     }
-  EXPECT_EQ(batch.rows.pooled[5], 5.0F * 2);      // sample 4 has prompt 2
+  EXPECT_EQ(batch.rows.pooled[5], 5.0F * 2);  // sample 4 has prompt 2
   EXPECT_EQ(batch.rows.time_ids[6], 100.0F + 24);
   EXPECT_EQ(dataset.empty_pooled(), (std::vector<float>{0, 1, 2, 3, 4}));
 }

@@ -20,7 +20,8 @@ TEST(PixelsCodec, IsLossless) {
     for (const int factor : {1, 2, 4}) {
       io::Image image{24, 16, channels, {}};
       for (int i = 0; i < 24 * 16 * channels; ++i)
-        image.pixels.push_back(static_cast<std::uint8_t>(Draw{1, Purpose::Synthetic, 2}.below(static_cast<std::uint64_t>(i), 256)));
+        image.pixels.push_back(
+            static_cast<std::uint8_t>(Draw{1, Purpose::Synthetic, 2}.below(static_cast<std::uint64_t>(i), 256)));
       const auto codec = Codec::from_id(pixels_codec(channels, factor)->id());
       const Shape shape = codec->latent_shape(24, 16);
       EXPECT_EQ(shape, (Shape{channels * factor * factor, 16 / factor, 24 / factor}));
@@ -48,8 +49,9 @@ TEST(PixelsCodec, ClampsWhatAModelMayMake) {
 }
 
 TEST(PixelsCodec, RefusesWhatItCannotDo) {
-  for (const char* id : {"", "pixels", "pixels:v1:", "pixels:v2:channels=1:unshuffle=2", "pixels:v1:channels=2:unshuffle=2",
-                         "pixels:v1:channels=1:unshuffle=0", "pixels:v1:channels=1", "pixels:v1:channels=1:unshuffle=2x", "vae"})
+  for (const char* id :
+       {"", "pixels", "pixels:v1:", "pixels:v2:channels=1:unshuffle=2", "pixels:v1:channels=2:unshuffle=2",
+        "pixels:v1:channels=1:unshuffle=0", "pixels:v1:channels=1", "pixels:v1:channels=1:unshuffle=2x", "vae"})
     EXPECT_THROW((void)Codec::from_id(id), Error) << id;
   EXPECT_THROW((void)pixels_codec(1, 3)->latent_shape(32, 32), Error);
 }
@@ -74,8 +76,8 @@ TEST(WordsEncoder, GivesEveryWordItsVector) {
 }
 
 TEST(WordsEncoder, RefusesOtherIds) {
-  for (const char* id : {"", "words", "words:v1:4x8", "words:v1:4x8:seed=", "words:v1:4x8:seed=1 ", "words:v2:4x8:seed=1",
-                         "words:v1:0x8:seed=1", "words:v1:4x99999:seed=1", "clip"})
+  for (const char* id : {"", "words", "words:v1:4x8", "words:v1:4x8:seed=", "words:v1:4x8:seed=1 ",
+                         "words:v2:4x8:seed=1", "words:v1:0x8:seed=1", "words:v1:4x99999:seed=1", "clip"})
     EXPECT_THROW((void)TextEncoder::from_id(id), Error) << id;
 }
 
@@ -84,15 +86,19 @@ TEST(Convert, EveryHalfIsExact) {
   for (std::size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<std::uint16_t>(i);
   for (std::size_t i = 0; i < halves.size(); ++i) {
     float value = 0;
-    const bool finite = convert_scaled(std::as_bytes(std::span(halves).subspan(i, 1)), DType::F16, 0.0F, 1.0F, std::span(&value, 1));
+    const bool finite =
+        convert_scaled(std::as_bytes(std::span(halves).subspan(i, 1)), DType::F16, 0.0F, 1.0F, std::span(&value, 1));
     ASSERT_EQ(finite, std::isfinite(from_f16(halves[i]))) << i;
-    if (finite) ASSERT_EQ(std::bit_cast<std::uint32_t>(value), std::bit_cast<std::uint32_t>(from_f16(halves[i]))) << i;
+    if (finite) {
+      ASSERT_EQ(std::bit_cast<std::uint32_t>(value), std::bit_cast<std::uint32_t>(from_f16(halves[i]))) << i;
+    }
   }
 }
 
 TEST(Convert, FindsOneBadValueAmongMany) {
   for (const DType dtype : {DType::F16, DType::F32})
-    for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()})
+    for (const float bad :
+         {std::nanf(""), std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()})
       for (const std::size_t at : {0U, 7U, 8U, 1000U, 1030U}) {
         std::vector<float> values(1031, 2.0F);
         std::vector<std::byte> stored(values.size() * size_of(dtype));

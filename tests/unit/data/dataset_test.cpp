@@ -21,7 +21,8 @@ std::pair<Exit, std::string> open_error(const std::filesystem::path& path) {
 void expect_error(const std::filesystem::path& path, Exit code, std::initializer_list<const char*> parts) {
   const auto [found, text] = open_error(path);
   EXPECT_EQ(found, code) << text;
-  for (const char* part : parts) EXPECT_NE(text.find(part), std::string::npos) << "\"" << part << "\" is not in: " << text;
+  for (const char* part : parts)
+    EXPECT_NE(text.find(part), std::string::npos) << "\"" << part << "\" is not in: " << text;
 }
 
 TEST(Dataset, IsTheSameWithAndWithoutManifest) {
@@ -63,7 +64,8 @@ TEST(Dataset, ListsAllTruncatedAndMissingShards) {
   std::filesystem::resize_file(folder / "shard-0.h5", size / 2);
   std::filesystem::resize_file(folder / "shard-1.h5", size * 999 / 1000);
   std::filesystem::resize_file(folder / "shard-2.h5", 0);
-  expect_error(folder.path(), Exit::BadData, {"3 problems", "shard-0.h5 has", "shard-1.h5 has", "shard-2.h5 has 0 bytes"});
+  expect_error(folder.path(), Exit::BadData,
+               {"3 problems", "shard-0.h5 has", "shard-1.h5 has", "shard-2.h5 has 0 bytes"});
   std::filesystem::remove(folder / "manifest.json");
   expect_error(folder.path(), Exit::BadData, {"3 problems", "shard-0.h5", "shard-1.h5", "shard-2.h5"});
   make_shards(folder.path(), {30, 30, 30, 30});
@@ -81,9 +83,13 @@ TEST(Dataset, NamesUnreadableShards) {
   ASSERT_EQ(::chmod((folder / "manifest.json").c_str(), 0644), 0);
   ASSERT_EQ(::chmod((folder / "shard-1.h5").c_str(), 0644), 0);
   const bool root = ::geteuid() == 0;  // who may read everything: test as somebody else
-  if (root) ASSERT_EQ(::seteuid(65534), 0);
+  if (root) {
+    ASSERT_EQ(::seteuid(65534), 0);
+  }
   const auto [code, text] = open_error(folder.path());
-  if (root) ASSERT_EQ(::seteuid(0), 0);
+  if (root) {
+    ASSERT_EQ(::seteuid(0), 0);
+  }
   EXPECT_EQ(code, Exit::NoPermission) << text;
   EXPECT_NE(text.find("shard-0.h5"), std::string::npos) << text;
   EXPECT_NE(text.find("shard-2.h5"), std::string::npos) << text;
@@ -99,17 +105,19 @@ TEST(Dataset, RefusesShardsThatDoNotFitTogether) {
   content.facts.codec = "another";
   write_shard(folder / "shard-3.h5", content);
   expect_error(folder.path(), Exit::BadData,
-               {"3 problems", "shard-2.h5 holds the same samples as shard-0.h5", "scaling_factor: expected 0.5, found 0.75",
-                "codec: expected test, found another"});
+               {"3 problems", "shard-2.h5 holds the same samples as shard-0.h5",
+                "scaling_factor: expected 0.5, found 0.75", "codec: expected test, found another"});
 }
 
 /// A shard written by hand, with one thing changed by `change`.
-void write_by_hand(const std::filesystem::path& path, const std::function<bool(io::Hdf5Writer&, const std::string&)>& change) {
+void write_by_hand(const std::filesystem::path& path,
+                   const std::function<bool(io::Hdf5Writer&, const std::string&)>& change) {
   io::Hdf5Writer writer(path);
   const std::vector<std::byte> zeros(100000);
   const auto put = [&](const std::string& name, DType dtype, const Shape& shape) {
     if (!change(writer, name))
-      writer.write(name, dtype, shape, std::span(zeros).first(static_cast<std::size_t>(shape.count()) * size_of(dtype)));
+      writer.write(name, dtype, shape,
+                   std::span(zeros).first(static_cast<std::size_t>(shape.count()) * size_of(dtype)));
   };
   if (!change(writer, "format")) writer.attribute("format", std::string_view("ldmpi-shard"));
   if (!change(writer, "format_version")) writer.attribute("format_version", std::int64_t{1});
@@ -210,7 +218,8 @@ TEST(Manifest, RefusesDamageAndUnsafeNames) {
 /// Every float and id that training could get from the dataset; what an error-free reader must reproduce.
 std::string everything(const std::filesystem::path& folder) {
   const auto dataset = Dataset::open(folder);
-  std::string out = fmt::format("{:016x} {} {}\n", dataset.info().fingerprint, dataset.info().scaling_factor, dataset.info().shift);
+  std::string out =
+      fmt::format("{:016x} {} {}\n", dataset.info().fingerprint, dataset.info().scaling_factor, dataset.info().shift);
   for (std::uint64_t sample = 0; sample < dataset.info().samples; ++sample) {
     const auto batch = read_samples(dataset, std::span(&sample, 1));
     for (const auto* values : {&batch.rows.latents, &batch.rows.context, &batch.rows.time_ids})
@@ -240,8 +249,8 @@ TEST(Dataset, BitFlipsAreNeverSilentAndNeverCrash) {
     if (at >= from) at += static_cast<std::uint32_t>(until - from);
     auto damaged = bytes;
     damaged[at] ^= static_cast<std::byte>(1U << draw.below(1, 8));
-    std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(damaged.data()),
-                                                static_cast<std::streamsize>(damaged.size()));
+    std::ofstream(path, std::ios::binary)
+        .write(reinterpret_cast<const char*>(damaged.data()), static_cast<std::streamsize>(damaged.size()));
     std::string found;
     const auto [code, text] = error_of([&] { found = everything(folder.path()); });
     if (code == Exit::Done) {

@@ -12,7 +12,8 @@
 namespace ldmpi::data {
 namespace {
 
-std::vector<std::uint64_t> stream(EpochOrder& order, std::uint64_t batch, std::uint64_t batches, std::uint64_t from = 0) {
+std::vector<std::uint64_t> stream(EpochOrder& order, std::uint64_t batch, std::uint64_t batches,
+                                  std::uint64_t from = 0) {
   std::vector<std::uint64_t> ids;
   for (std::uint64_t i = from; i < from + batches; ++i) {
     const auto global = order.at(i * batch);
@@ -32,8 +33,10 @@ TEST(EpochOrder, EveryEpochIsAPermutationAndNothingIsDropped) {
   for (std::uint64_t epoch = 0; epoch < 7; ++epoch) {
     std::vector<std::uint64_t> part(ids.begin() + static_cast<std::ptrdiff_t>(epoch * kSamples),
                                     ids.begin() + static_cast<std::ptrdiff_t>((epoch + 1) * kSamples));
-    if (epoch == 0) first = part;
-    else EXPECT_NE(part, first) << "epoch " << epoch << " repeats the first order";
+    if (epoch == 0)
+      first = part;
+    else
+      EXPECT_NE(part, first) << "epoch " << epoch << " repeats the first order";
     std::ranges::sort(part);
     for (std::uint64_t i = 0; i < kSamples; ++i) ASSERT_EQ(part[i], i) << "epoch " << epoch;
   }
@@ -49,7 +52,7 @@ TEST(EpochOrder, IsShuffledFar) {
     neighbours += ids[i] == ids[i - 1] + 1 ? 1 : 0;
     distance += std::abs(static_cast<double>(ids[i]) - static_cast<double>(ids[i - 1]));
   }
-  EXPECT_LT(neighbours, 16);                                  // about 1 expected
+  EXPECT_LT(neighbours, 16);                                    // about 1 expected
   EXPECT_NEAR(distance / 4095.0, 4096.0 / 3.0, 4096.0 / 20.0);  // of uniform pairs: a third of the range
 }
 

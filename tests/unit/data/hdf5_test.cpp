@@ -121,7 +121,8 @@ with h5py.File("block.h5", "w", userblock_size=512, **v) as f: f["d"] = a
   expect("classes.h5", "group", "is not a dataset");
   expect("block.h5", "d", "user block");
   EXPECT_EQ(error_of([&] { (void)Hdf5Reader::open(folder / "soft.h5").list(); }).first, Exit::BadData);
-  EXPECT_EQ(error_of([&] { (void)Hdf5Reader::open(folder / "classes.h5").integer_attribute("list"); }).first, Exit::BadData);
+  EXPECT_EQ(error_of([&] { (void)Hdf5Reader::open(folder / "classes.h5").integer_attribute("list"); }).first,
+            Exit::BadData);
 
   const auto sums = Hdf5Reader::open(folder / "sums.h5").dataset("d");
   ASSERT_TRUE(sums);
@@ -136,8 +137,9 @@ with h5py.File("block.h5", "w", userblock_size=512, **v) as f: f["d"] = a
   std::vector<float> all(60000);
   trusted.read("d", DType::F32, std::as_writable_bytes(std::span(all)));
   EXPECT_EQ(all[59999], 59999.0F);
-  EXPECT_EQ(error_of([&] { (void)Hdf5Reader::open(folder / "szip.h5", {.allow_compressed = true}).dataset("d"); }).first,
-            Exit::BadData);
+  EXPECT_EQ(
+      error_of([&] { (void)Hdf5Reader::open(folder / "szip.h5", {.allow_compressed = true}).dataset("d"); }).first,
+      Exit::BadData);
 }
 
 TEST(Hdf5, DamageIsReportedWithTheLibrarysReason) {

@@ -34,7 +34,9 @@ class Folder {
   std::filesystem::path path_;
 };
 
-inline float value_of(std::uint64_t key, std::uint64_t i) { return Draw{key, Purpose::Synthetic, 5}.normal(i); }
+inline float value_of(std::uint64_t key, std::uint64_t i) {
+  return Draw{key, Purpose::Synthetic, 5}.normal(i);
+}
 
 /// Shard of `samples` rows whose values are Gaussian and differ for every `key`; prompt p in 1..3 by row.
 inline ShardContent make_content(std::uint64_t key, std::uint64_t samples, const Shape& latent = {4, 6, 5}) {

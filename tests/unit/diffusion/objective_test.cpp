@@ -159,19 +159,25 @@ TEST(TrainingLoss, RefusesContradictions) {
   EXPECT_TRUE(refused([](Objective& o, Fixture&) { o.noise_offset = -1; }));
   EXPECT_TRUE(refused([](Objective& o, Fixture&) { o.caption_dropout = 1.5; }));
   EXPECT_TRUE(refused([](Objective& o, Fixture&) { o.schedule.rescale_betas_zero_snr = true; }));
-  EXPECT_TRUE(refused([](Objective& o, Fixture& f) { o.caption_dropout = 0.1; f.inputs.empty = {}; }));
+  EXPECT_TRUE(refused([](Objective& o, Fixture& f) {
+    o.caption_dropout = 0.1;
+    f.inputs.empty = {};
+  }));
   EXPECT_FALSE(refused([](Objective& o, Fixture&) { o.caption_dropout = 0.1; }));
 }
 
 TEST(GivenLoss, IsPlainAndDifferentiableInItsInputs) {
   Fixture f;
-  const GivenInputs given{.sample = f.inputs.latents, .timesteps = f.b.input("timesteps", {DType::I64, {2}}),
-                          .context = f.inputs.context, .text_embeds = {}, .time_ids = {}};
+  const GivenInputs given{.sample = f.inputs.latents,
+                          .timesteps = f.b.input("timesteps", {DType::I64, {2}}),
+                          .context = f.inputs.context,
+                          .text_embeds = {},
+                          .time_ids = {}};
   const auto target = f.b.input("target", {DType::F32, {8, 48}});
   const auto loss = build_given_loss(f.b, given, target, kLatent, DType::BF16, f.model());
   EXPECT_EQ(f.graph.type(loss.prediction), (ir::Type{DType::BF16, kLatent}));
-  const auto gradients = ir::differentiate(f.graph, loss.loss, f.b.fill(1, ir::Type{DType::F32, {1}}),
-                                           std::vector{given.sample});
+  const auto gradients =
+      ir::differentiate(f.graph, loss.loss, f.b.fill(1, ir::Type{DType::F32, {1}}), std::vector{given.sample});
   ASSERT_TRUE(gradients[0]);
   EXPECT_EQ(f.graph.type(gradients[0]), (ir::Type{DType::F32, {8, 48}}));
   EXPECT_TRUE(f.all<ir::RandomNormal>().empty());

@@ -86,7 +86,10 @@ TEST(SamplingTimesteps, AreThoseOfDiffusers) {
 class Gaussian {
  public:
   Gaussian(const ScheduleConfig& config, double mean, double deviation)
-      : schedule_(make_noise_schedule(config)), type_(config.prediction_type), mean_(mean), variance_(deviation * deviation) {}
+      : schedule_(make_noise_schedule(config)),
+        type_(config.prediction_type),
+        mean_(mean),
+        variance_(deviation * deviation) {}
 
   void predict(std::int64_t timestep, std::span<const float> x, std::span<float> prediction) const {
     const double abar = schedule_.alphas_cumprod[static_cast<std::size_t>(timestep)];
@@ -115,7 +118,7 @@ class Gaussian {
 };
 
 double worst_error(SamplerKind kind, const ScheduleConfig& config, std::int64_t steps) {
-  const Gaussian model(config, 0.7, 0.5);
+  const Gaussian model(config, 0.7, 2);
   const auto sampler = make_sampler(kind, config, steps);
   const Draw draw{5, Purpose::Sampler, 0};
   std::vector<float> latents(64);
@@ -136,9 +139,9 @@ TEST(Samplers, FollowTheExactFlowOfGaussianData) {
     config.set_alpha_to_one = true;
     const double ddim = worst_error(SamplerKind::Ddim, config, 25);
     const double solver = worst_error(SamplerKind::DpmSolverPp, config, 25);
-    EXPECT_LT(ddim, 0.2) << name_of(prediction);
+    EXPECT_LT(ddim, 0.5) << name_of(prediction);
     EXPECT_LT(worst_error(SamplerKind::Ddim, config, 200), ddim / 4) << name_of(prediction);
-    EXPECT_LT(solver, ddim / 3) << name_of(prediction);  // second order
+    EXPECT_LT(solver, ddim / 8) << name_of(prediction);  // second order
     EXPECT_LT(worst_error(SamplerKind::DpmSolverPp, config, 100), solver / 2) << name_of(prediction);
   }
 }

@@ -27,14 +27,16 @@ void expect_relative(const std::vector<float>& actual, const std::vector<float>&
     ASSERT_LE(std::abs(static_cast<double>(actual[i]) - expected[i]), tolerance * std::abs(expected[i])) << "at " << i;
 }
 
+/// Without tolerance where the arithmetic is IEEE's alone: models meet the very noise they were trained on.
 class Schedules : public testing::TestWithParam<BetaSchedule> {};
 
 TEST_P(Schedules, EqualTheReference) {
   const Reference reference;
   const auto group = fmt::format("ddpm_{}/", name_of(GetParam()));
   const auto schedule = make_noise_schedule(config_of(GetParam()));
-  expect_relative(schedule.betas, reference.floats(group + "betas"), 1e-6);
-  expect_relative(schedule.alphas_cumprod, reference.floats(group + "alphas_cumprod"), 1e-6);
+  const double tolerance = GetParam() == BetaSchedule::SquaredCos ? 1e-6 : 0;  // cosines differ between libraries
+  expect_relative(schedule.betas, reference.floats(group + "betas"), tolerance);
+  expect_relative(schedule.alphas_cumprod, reference.floats(group + "alphas_cumprod"), tolerance);
 }
 
 TEST_P(Schedules, NoiseAndVelocityEqualTheReference) {
@@ -65,7 +67,7 @@ TEST(NoiseSchedule, ZeroTerminalSnrEqualsTheReference) {
   config.rescale_betas_zero_snr = true;
   config.prediction_type = Prediction::Velocity;
   const auto schedule = make_noise_schedule(config);
-  expect_relative(schedule.alphas_cumprod, reference.floats("ddim_trailing_zsnr_v_prediction/alphas_cumprod"), 1e-5);
+  EXPECT_EQ(schedule.alphas_cumprod, reference.floats("ddim_trailing_zsnr_v_prediction/alphas_cumprod"));
   EXPECT_EQ(schedule.alphas_cumprod.back(), 0);
   EXPECT_EQ(schedule.sqrt_one_minus_abar.back(), 1);
   EXPECT_NEAR(schedule.alphas_cumprod.front(), make_noise_schedule({}).alphas_cumprod.front(), 1e-6);
@@ -95,9 +97,16 @@ TEST(NoiseSchedule, MinSnrWeights) {
 TEST(ScheduleConfig, WrittenConfigsReadBackEqual) {
   ScheduleConfig config;
   EXPECT_EQ(parse_schedule_config(to_json(config), "x"), config);
-  config = {.prediction_type = Prediction::Velocity, .beta_schedule = BetaSchedule::SquaredCos, .beta_start = 0.001,
-            .beta_end = 0.5, .num_train_timesteps = 400, .rescale_betas_zero_snr = true, .steps_offset = 0,
-            .timestep_spacing = Spacing::Trailing, .set_alpha_to_one = true, .clip_sample = true,
+  config = {.prediction_type = Prediction::Velocity,
+            .beta_schedule = BetaSchedule::SquaredCos,
+            .beta_start = 0.001,
+            .beta_end = 0.5,
+            .num_train_timesteps = 400,
+            .rescale_betas_zero_snr = true,
+            .steps_offset = 0,
+            .timestep_spacing = Spacing::Trailing,
+            .set_alpha_to_one = true,
+            .clip_sample = true,
             .clip_sample_range = 2};
   EXPECT_EQ(parse_schedule_config(to_json(config), "x"), config);
 }
@@ -105,7 +114,8 @@ TEST(ScheduleConfig, WrittenConfigsReadBackEqual) {
 TEST(ScheduleConfig, ReadsTheSchedulersOfPublishedPipelines) {
   const auto pndm = parse_schedule_config(R"({"_class_name": "PNDMScheduler", "beta_end": 0.012, "beta_schedule":
     "scaled_linear", "beta_start": 0.00085, "num_train_timesteps": 1000, "set_alpha_to_one": false,
-    "skip_prk_steps": true, "steps_offset": 1, "trained_betas": null, "clip_sample": false})", "x");
+    "skip_prk_steps": true, "steps_offset": 1, "trained_betas": null, "clip_sample": false})",
+                                          "x");
   EXPECT_EQ(pndm, ScheduleConfig{});
   const auto absent = parse_schedule_config("{}", "x");
   EXPECT_EQ(absent.beta_schedule, BetaSchedule::Linear);
@@ -116,9 +126,9 @@ TEST(ScheduleConfig, ReadsTheSchedulersOfPublishedPipelines) {
 TEST(ScheduleConfig, RefusesWhatMakesNoSchedule) {
   for (const char* text :
        {R"({"prediction_type": "flow"})", R"({"beta_schedule": "sigmoid"})", R"({"beta_start": 0.5, "beta_end": 0.1})",
-        R"({"beta_start": 0})", R"({"beta_end": 1})", R"({"num_train_timesteps": 1})", R"({"num_train_timesteps": 1e3})",
-        R"({"trained_betas": [0.1]})", R"({"rescale_betas_zero_snr": true})", R"({"steps_offset": 1000})",
-        R"({"clip_sample": 1})", R"({"timestep_spacing": 3})", "[]", "", "{"}) {
+        R"({"beta_start": 0})", R"({"beta_end": 1})", R"({"num_train_timesteps": 1})",
+        R"({"num_train_timesteps": 1e3})", R"({"trained_betas": [0.1]})", R"({"rescale_betas_zero_snr": true})",
+        R"({"steps_offset": 1000})", R"({"clip_sample": 1})", R"({"timestep_spacing": 3})", "[]", "", "{"}) {
     try {
       (void)parse_schedule_config(text, "a/scheduler_config.json");
       ADD_FAILURE() << text;

@@ -31,7 +31,8 @@ TEST(AtomicFile, ErrorsCarryTheExitCode) {
   const Scratch folder;
   expect_error(Exit::MissingInput, "No such file", [&] { (void)read_file(folder / "absent", 1); });
   expect_error(Exit::BadData, "folder", [&] { (void)read_file(folder.path(), 1); });
-  expect_error(Exit::CannotCreate, "absent", [&] { write_file_atomically(folder / "absent/x", std::string_view("x")); });
+  expect_error(Exit::CannotCreate, "absent",
+               [&] { write_file_atomically(folder / "absent/x", std::string_view("x")); });
   std::filesystem::create_directory(folder / "taken");
   expect_error(Exit::CannotCreate, "taken", [&] { write_file_atomically(folder / "taken", std::string_view("x")); });
   EXPECT_EQ(files_in(folder.path()), 1U) << "the temporary file was left";
@@ -41,6 +42,17 @@ TEST(AtomicFile, ErrorsCarryTheExitCode) {
     std::filesystem::permissions(folder / "long", std::filesystem::perms::none);
     expect_error(Exit::NoPermission, "long", [&] { (void)read_text_file(folder / "long", 10); });
   }
+}
+
+TEST(AtomicFile, AFullDiskKeepsTheOldFile) {
+  const Scratch folder;
+  write_file_atomically(folder / "a", std::string_view("old"));
+  {
+    const test::FullDisk full(4096);
+    expect_error(Exit::IoError, "File too large", [&] { write_file_atomically(folder / "a", std::string(9000, 'x')); });
+  }
+  EXPECT_EQ(read_text_file(folder / "a", 100), "old");
+  EXPECT_EQ(files_in(folder.path()), 1U);
 }
 
 TEST(AtomicFile, SyncsFilesAndFolders) {

@@ -45,9 +45,18 @@ std::multimap<std::uint64_t, Field> decode(std::string_view in) {
     std::size_t length = 0;
     switch (tag & 7) {
       case 0: field.number = take_varint(in); break;
-      case 1: field.number = number_at<std::uint64_t>(in, 0); length = 8; break;
-      case 2: length = take_varint(in); field.bytes = in.substr(0, length); break;
-      case 5: field.number = number_at<std::uint32_t>(in, 0); length = 4; break;
+      case 1:
+        field.number = number_at<std::uint64_t>(in, 0);
+        length = 8;
+        break;
+      case 2:
+        length = take_varint(in);
+        field.bytes = in.substr(0, length);
+        break;
+      case 5:
+        field.number = number_at<std::uint32_t>(in, 0);
+        length = 4;
+        break;
       default: throw std::runtime_error("unknown wire type");
     }
     if (length > in.size()) throw std::runtime_error("field ends early");
@@ -81,7 +90,9 @@ const Field& only(const std::multimap<std::uint64_t, Field>& fields, std::uint64
 
 TEST(EventFile, CrcVectors) {
   EXPECT_EQ(crc32c(std::vector<std::byte>(32)), 0x8a9136aaU);
-  EXPECT_EQ(masked_crc(test::bytes_of("\x1a\x11" "CRC test, one two")), 0x5794d08aU);
+  EXPECT_EQ(masked_crc(test::bytes_of("\x1a\x11"
+                                      "CRC test, one two")),
+            0x5794d08aU);
 }
 
 TEST(EventFile, AnIndependentDecoderReadsIt) {
@@ -134,6 +145,18 @@ TEST(EventFile, NameAndFlushing) {
   EXPECT_EQ(events_in(second.path()).size(), 2U) << "flushed after 0 seconds";
   first.flush();
   EXPECT_EQ(events_in(first.path()).size(), 2U);
+}
+
+TEST(EventFile, AfterAFullDiskTheSameRecordsAreWrittenAgain) {
+  const Scratch folder;
+  EventFileWriter writer(folder.path(), 1e9);
+  for (int step = 0; step < 100; ++step) writer.add_scalar("loss", 1, step);
+  {
+    const test::FullDisk full(1000);
+    test::expect_error(Exit::IoError, "File too large", [&] { writer.flush(); });
+  }
+  writer.flush();
+  EXPECT_EQ(events_in(writer.path()).size(), 101U);
 }
 
 TEST(EventFile, CannotCreate) {

@@ -30,15 +30,18 @@ Image scene(int width = 48, int height = 32) {
     for (int x = 0; x < width; ++x) {
       const bool is_spot = x < 8 && y < 8;
       const bool is_left = x < width / 2;
-      for (const int value : is_spot ? std::array{0, 200, 0} : is_left ? std::array{150, 20, 20} : std::array{150, 180, 250})
+      for (const int value : is_spot   ? std::array{0, 200, 0}
+                             : is_left ? std::array{150, 20, 20}
+                                       : std::array{150, 180, 250})
         image.pixels.push_back(static_cast<std::uint8_t>(value));
     }
   return image;
 }
 
 const std::uint8_t* pixel(const Image& image, int x, int y) {
-  return image.pixels.data() + (static_cast<std::size_t>(y) * static_cast<std::size_t>(image.width) +
-                                static_cast<std::size_t>(x)) * static_cast<std::size_t>(image.channels);
+  return image.pixels.data() +
+         (static_cast<std::size_t>(y) * static_cast<std::size_t>(image.width) + static_cast<std::size_t>(x)) *
+             static_cast<std::size_t>(image.channels);
 }
 
 bool is_green(const Image& image, int x, int y) {
@@ -102,8 +105,9 @@ Bytes encode_jpeg(const Image& image, const JpegOptions& options = {}) {
 Bytes encode_webp(const Image& image) {
   std::uint8_t* memory = nullptr;
   const std::size_t size =
-      image.channels == 4 ? WebPEncodeLosslessRGBA(image.pixels.data(), image.width, image.height, image.width * 4, &memory)
-                          : WebPEncodeLosslessRGB(image.pixels.data(), image.width, image.height, image.width * 3, &memory);
+      image.channels == 4
+          ? WebPEncodeLosslessRGBA(image.pixels.data(), image.width, image.height, image.width * 4, &memory)
+          : WebPEncodeLosslessRGB(image.pixels.data(), image.width, image.height, image.width * 3, &memory);
   Bytes bytes(reinterpret_cast<std::byte*>(memory), reinterpret_cast<std::byte*>(memory) + size);
   WebPFree(memory);
   return bytes;
@@ -169,7 +173,7 @@ TEST(Image, ExifOrientationTurnsTheSpotToItsCorner) {
   const struct {
     int orientation;
     bool is_right, is_bottom;
-  } cases[] = {{1, false, false}, {2, true, false}, {3, true, true},  {4, false, true},
+  } cases[] = {{1, false, false}, {2, true, false}, {3, true, true}, {4, false, true},
                {5, false, false}, {6, true, false}, {7, true, true}, {8, false, true}};
   for (const auto& expected : cases)
     for (const bool is_big_endian : {false, true}) {
@@ -238,7 +242,8 @@ TEST(Image, SurvivesRandomMutations) {
           static_cast<std::byte>(draw.below(edit * 2 + 1, 256));
     try {
       const Image image = decode_image(bytes);
-      ASSERT_EQ(image.pixels.size(), static_cast<std::size_t>(image.width) * static_cast<std::size_t>(image.height) * 3);
+      ASSERT_EQ(image.pixels.size(),
+                static_cast<std::size_t>(image.width) * static_cast<std::size_t>(image.height) * 3);
     } catch (const Error& error) {
       ASSERT_EQ(static_cast<int>(error.code()), static_cast<int>(Exit::BadData)) << error.what();
     }

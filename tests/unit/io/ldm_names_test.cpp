@@ -29,8 +29,12 @@ void expect_one_to_one(const test::UnetSpec& spec, const LdmLayout& layout, std:
   EXPECT_EQ(ldm_layout_of(ldm_names), layout);
 }
 
-TEST(LdmNames, Sd15IsOneToOne) { expect_one_to_one(test::sd15(), kSd15, 686); }
-TEST(LdmNames, SdxlIsOneToOne) { expect_one_to_one(test::sdxl(), kSdxl, 1680); }
+TEST(LdmNames, Sd15IsOneToOne) {
+  expect_one_to_one(test::sd15(), kSd15, 686);
+}
+TEST(LdmNames, SdxlIsOneToOne) {
+  expect_one_to_one(test::sdxl(), kSdxl, 1680);
+}
 
 TEST(LdmNames, OneLevelAndOneLayer) {
   expect_one_to_one({{32}, {1}, 1, false, 1}, {1, 1, {true}}, test::UnetNames({{32}, {1}, 1, false, 1}).names().size());

@@ -72,9 +72,10 @@ TEST_F(SafetensorsTest, WritesTheReferenceFile) {
 }
 
 TEST_F(SafetensorsTest, OrderOnDiskIsByTypeThenName) {
-  const std::vector<TensorSpec> specs{{"b.half", DType::F16, {3}}, {"z", DType::F32, {2}}, {"a", DType::F32, {1}},
-                                      {"ids", DType::I64, {1}},    {"a.brain", DType::BF16, {1}}, {"u", DType::U8, {1}},
-                                      {"d", DType::F64, {}},       {"n", DType::U32, {1}}, {"i", DType::I32, {0, 7}}};
+  const std::vector<TensorSpec> specs{
+      {"b.half", DType::F16, {3}}, {"z", DType::F32, {2}},        {"a", DType::F32, {1}},
+      {"ids", DType::I64, {1}},    {"a.brain", DType::BF16, {1}}, {"u", DType::U8, {1}},
+      {"d", DType::F64, {}},       {"n", DType::U32, {1}},        {"i", DType::I32, {0, 7}}};
   SafetensorsWriter writer(path_, specs);
   const std::vector<float> ones(3, 1.0F);
   for (const char* name : {"b.half", "z", "a", "a.brain", "d"}) {
@@ -169,6 +170,16 @@ TEST_F(SafetensorsTest, AnUnfinishedFileLeavesNoTrace) {
   expect_error(Exit::Internal, "twice", [&] { SafetensorsWriter writer(path_, twice); });
 }
 
+TEST_F(SafetensorsTest, AFullDiskIsAnErrorAndLeavesNothing) {
+  const std::array<TensorSpec, 1> specs{{{"a", DType::F16, {100'000}}}};
+  const test::FullDisk full(65'536);
+  {
+    SafetensorsWriter writer(path_, specs);
+    expect_error(Exit::IoError, "cannot write", [&] { writer.write(0, std::vector<float>(100'000)); });
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(folder_.path()));
+}
+
 TEST_F(SafetensorsTest, MissingFilesAndFolders) {
   expect_error(Exit::MissingInput, "absent", [&] { SafetensorsFile file(folder_ / "absent"); });
   expect_error(Exit::BadData, "folder", [&] { SafetensorsFile file(folder_.path()); });
@@ -180,10 +191,13 @@ TEST_F(SafetensorsTest, AllowsWhatTheFormatAllows) {
   EXPECT_EQ(open(file_of(R"({"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]}})", 4)).at("a").shape.count(), 1);
   EXPECT_EQ(open(file_of(R"({"a":{"dtype":"F32","shape":[2,0],"data_offsets":[0,0]}})", 0)).at("a").bytes, 0U);
   EXPECT_EQ(open(file_of(R"({ "a" : {"data_offsets":[0,1], "shape":[1],"dtype":"U8"}, "__metadata__":{"k":"v"}})", 1))
-                .metadata().at("k"), "v");
+                .metadata()
+                .at("k"),
+            "v");
   // Empty tensors between others, listed in any order.
   const SafetensorsFile file = open(file_of(R"({"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]},
-      "e":{"dtype":"U8","shape":[0],"data_offsets":[1,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 3));
+      "e":{"dtype":"U8","shape":[0],"data_offsets":[1,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
+                                            3));
   EXPECT_EQ(file.tensors()[0].name, "a");
   EXPECT_EQ(file.tensors()[1].name, "e");
 }
@@ -257,7 +271,8 @@ TEST_F(SafetensorsTest, RefusesNamesGivenTwice) {
 TEST_F(SafetensorsTest, RefusesDataThatAreNotTiled) {
   const auto two = [](int a0, int a1, int b0, int b1) {
     return fmt::format(R"({{"a":{{"dtype":"U8","shape":[{}],"data_offsets":[{},{}]}},)"
-                       R"("b":{{"dtype":"U8","shape":[{}],"data_offsets":[{},{}]}}}})", a1 - a0, a0, a1, b1 - b0, b0, b1);
+                       R"("b":{{"dtype":"U8","shape":[{}],"data_offsets":[{},{}]}}}})",
+                       a1 - a0, a0, a1, b1 - b0, b0, b1);
   };
   EXPECT_EQ(open(file_of(two(0, 4, 4, 8), 8)).tensors().size(), 2U);
   refuse(file_of(two(0, 4, 0, 4), 4), "overlap");
@@ -286,9 +301,11 @@ TEST_F(SafetensorsTest, AFileThatShrinksAfterOpeningIsAnError) {
 
 /// Random damage: a reader may find the file sound or throw Error, nothing else; what it accepts must be readable.
 TEST_F(SafetensorsTest, SurvivesRandomMutations) {
-  std::string sound = file_of(R"({"__metadata__":{"format":"pt"},"w":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},)"
-                              R"("h":{"dtype":"F16","shape":[4],"data_offsets":[24,32]},"z":{"dtype":"U8","shape":[0],)"
-                              R"("data_offsets":[32,32]}})", 32);
+  std::string sound =
+      file_of(R"({"__metadata__":{"format":"pt"},"w":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},)"
+              R"("h":{"dtype":"F16","shape":[4],"data_offsets":[24,32]},"z":{"dtype":"U8","shape":[0],)"
+              R"("data_offsets":[32,32]}})",
+              32);
   int accepted = 0;
   int refused = 0;
   for (std::uint64_t seed = 0; seed < 2000; ++seed) {

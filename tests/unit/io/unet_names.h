@@ -16,14 +16,19 @@ struct UnetSpec {
   int layers = 2;
 };
 
-inline UnetSpec sd15() { return {{320, 640, 1280, 1280}, {1, 1, 1, 0}, 1, false, 2}; }
-inline UnetSpec sdxl() { return {{320, 640, 1280}, {0, 2, 10}, 10, true, 2}; }
+inline UnetSpec sd15() {
+  return {{320, 640, 1280, 1280}, {1, 1, 1, 0}, 1, false, 2};
+}
+inline UnetSpec sdxl() {
+  return {{320, 640, 1280}, {0, 2, 10}, 10, true, 2};
+}
 
 class UnetNames {
  public:
   explicit UnetNames(const UnetSpec& spec) {
     const auto blocks = spec.channels.size();
-    for (const char* name : {"conv_in", "time_embedding.linear_1", "time_embedding.linear_2", "conv_norm_out", "conv_out"})
+    for (const char* name :
+         {"conv_in", "time_embedding.linear_1", "time_embedding.linear_2", "conv_norm_out", "conv_out"})
       both(name);
     if (spec.has_add_embedding)
       for (const char* name : {"add_embedding.linear_1", "add_embedding.linear_2"}) both(name);

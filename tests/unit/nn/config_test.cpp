@@ -77,32 +77,33 @@ TEST_P(UnetConfigRefuses, NamingTheField) {
 
 INSTANTIATE_TEST_SUITE_P(
     Fields, UnetConfigRefuses,
-    testing::Values(
-        Refusal{"class_embed_type", "\"timestep\""}, Refusal{"num_class_embeds", "1000"},
-        Refusal{"addition_embed_type", "\"text\""}, Refusal{"time_cond_proj_dim", "256"},
-        Refusal{"dual_cross_attention", "true"}, Refusal{"only_cross_attention", "true"},
-        Refusal{"resnet_time_scale_shift", "\"scale_shift\""}, Refusal{"encoder_hid_dim", "4096"},
-        Refusal{"mid_block_type", "\"UNetMidBlock2DSimpleCrossAttn\""}, Refusal{"dropout", "0.1"},
-        Refusal{"act_fn", "\"gelu\""}, Refusal{"downsample_padding", "0"}, Refusal{"conv_in_kernel", "1"},
-        Refusal{"time_embedding_type", "\"fourier\""}, Refusal{"attention_type", "\"gated\""},
-        Refusal{"mid_block_scale_factor", "2"}, Refusal{"center_input_sample", "true"},
-        Refusal{"some_new_field", "1"}, Refusal{"_class_name", "\"AutoencoderKL\""},
-        Refusal{"down_block_types", R"(["DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"])"},
-        Refusal{"up_block_types", R"(["UpBlock2D"])"}, Refusal{"block_out_channels", "[320]"},
-        Refusal{"block_out_channels", "[]"}, Refusal{"block_out_channels", "[0, 640, 1280, 1280]"},
-        Refusal{"block_out_channels", "[320, 640, 1280, 1e9]"}, Refusal{"block_out_channels", "320"},
-        Refusal{"in_channels", "0"}, Refusal{"in_channels", "-4"}, Refusal{"in_channels", "4.5"},
-        Refusal{"in_channels", "\"4\""}, Refusal{"in_channels", "18446744073709551615"}, Refusal{"in_channels", "null"},
-        Refusal{"layers_per_block", "[2, 2]"}, Refusal{"layers_per_block", "1000"},
-        Refusal{"transformer_layers_per_block", "[[1], [2]]"}, Refusal{"attention_head_dim", "7"},
-        Refusal{"attention_head_dim", "0"}, Refusal{"cross_attention_dim", "[768, 768, 768, 768]"},
-        Refusal{"norm_num_groups", "33"}, Refusal{"norm_num_groups", "null"}, Refusal{"norm_eps", "0"},
-        Refusal{"freq_shift", "160"}, Refusal{"use_linear_projection", "1"}, Refusal{"sample_size", "[64, 64]"}));
+    testing::Values(Refusal{"class_embed_type", "\"timestep\""}, Refusal{"num_class_embeds", "1000"},
+                    Refusal{"addition_embed_type", "\"text\""}, Refusal{"time_cond_proj_dim", "256"},
+                    Refusal{"dual_cross_attention", "true"}, Refusal{"only_cross_attention", "true"},
+                    Refusal{"resnet_time_scale_shift", "\"scale_shift\""}, Refusal{"encoder_hid_dim", "4096"},
+                    Refusal{"mid_block_type", "\"UNetMidBlock2DSimpleCrossAttn\""}, Refusal{"dropout", "0.1"},
+                    Refusal{"act_fn", "\"gelu\""}, Refusal{"downsample_padding", "0"}, Refusal{"conv_in_kernel", "1"},
+                    Refusal{"time_embedding_type", "\"fourier\""}, Refusal{"attention_type", "\"gated\""},
+                    Refusal{"mid_block_scale_factor", "2"}, Refusal{"center_input_sample", "true"},
+                    Refusal{"some_new_field", "1"}, Refusal{"_class_name", "\"AutoencoderKL\""},
+                    Refusal{"down_block_types", R"(["DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"])"},
+                    Refusal{"up_block_types", R"(["UpBlock2D"])"}, Refusal{"block_out_channels", "[320]"},
+                    Refusal{"block_out_channels", "[]"}, Refusal{"block_out_channels", "[0, 640, 1280, 1280]"},
+                    Refusal{"block_out_channels", "[320, 640, 1280, 1e9]"}, Refusal{"block_out_channels", "320"},
+                    Refusal{"in_channels", "0"}, Refusal{"in_channels", "-4"}, Refusal{"in_channels", "4.5"},
+                    Refusal{"in_channels", "\"4\""}, Refusal{"in_channels", "18446744073709551615"},
+                    Refusal{"in_channels", "null"}, Refusal{"layers_per_block", "[2, 2]"},
+                    Refusal{"layers_per_block", "1000"}, Refusal{"transformer_layers_per_block", "[[1], [2]]"},
+                    Refusal{"attention_head_dim", "7"}, Refusal{"attention_head_dim", "0"},
+                    Refusal{"cross_attention_dim", "[768, 768, 768, 768]"}, Refusal{"norm_num_groups", "33"},
+                    Refusal{"norm_num_groups", "null"}, Refusal{"norm_eps", "0"}, Refusal{"freq_shift", "160"},
+                    Refusal{"use_linear_projection", "1"}, Refusal{"sample_size", "[64, 64]"}));
 
 TEST(UnetConfig, TextTimeNeedsWidthsThatFit) {
   auto document = json::parse(shipped_text("sdxl"));
   document["projection_class_embeddings_input_dim"] = 1536;
-  expect_error(Exit::BadData, "projection_class_embeddings_input_dim", [&] { (void)parse_unet_config(document.dump(), "x"); });
+  expect_error(Exit::BadData, "projection_class_embeddings_input_dim",
+               [&] { (void)parse_unet_config(document.dump(), "x"); });
   document["addition_time_embed_dim"] = nullptr;
   expect_error(Exit::BadData, "addition_time_embed_dim", [&] { (void)parse_unet_config(document.dump(), "x"); });
 }
@@ -129,7 +130,8 @@ void parse_anything(const std::string& text) {
 TEST(UnetConfig, SurvivesDamagedText) {
   std::mt19937 random(1);
   const auto below = [&](std::size_t bound) { return static_cast<std::size_t>(random()) % bound; };
-  const std::string pieces[] = {"\"", "{", "}", "[", "]", ",", ":", "-", "e", "9", "0", "null", "\\u0000", "\xc3", "1e400"};
+  const std::string pieces[] = {"\"", "{", "}", "[",    "]",       ",",    ":",    "-",
+                                "e",  "9", "0", "null", "\\u0000", "\xc3", "1e400"};
   for (int round = 0; round < 1000; ++round) {
     auto text = shipped_text(round % 2 == 0 ? "sdxl" : "quickstart");
     for (std::size_t n = 1 + below(4); n > 0; --n) {

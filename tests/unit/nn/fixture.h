@@ -23,24 +23,31 @@ inline std::string shipped_text(std::string_view model) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-inline UnetConfig shipped(std::string_view model) { return parse_unet_config(shipped_text(model), model); }
+inline UnetConfig shipped(std::string_view model) {
+  return parse_unet_config(shipped_text(model), model);
+}
 
 /// The six nets of the reference fixtures: three families, narrow and wide.
 inline std::string fixture_text(std::string_view family, bool wide) {
   if (family == "sdxl")
     return fmt::format(R"({{"sample_size": 16, "center_input_sample": false,
-      "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"], "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
+      "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
+      "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
       "block_out_channels": {}, "layers_per_block": 2, "norm_num_groups": {}, "cross_attention_dim": 32,
       "attention_head_dim": [2, 4], "use_linear_projection": true, "transformer_layers_per_block": [1, 2],
       "addition_embed_type": "text_time", "addition_time_embed_dim": 8,
-      "projection_class_embeddings_input_dim": {}}})", wide ? "[32, 64]" : "[12, 16]", wide ? 8 : 4, wide ? 80 : 64);
+      "projection_class_embeddings_input_dim": {}}})",
+                       wide ? "[32, 64]" : "[12, 16]", wide ? 8 : 4, wide ? 80 : 64);
   const bool second = family == "sd2";
   return fmt::format(R"({{"sample_size": 16, "block_out_channels": {},
       "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
       "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"], "act_fn": "silu",
       "norm_num_groups": {}, "cross_attention_dim": 32, "attention_head_dim": {}, "use_linear_projection": {}}})",
                      wide ? "[32, 64, 64]" : "[8, 16, 16]", wide ? 8 : 4,
-                     !second ? "4" : wide ? "[2, 4, 8]" : "[2, 4, 4]", second);
+                     !second ? "4"
+                     : wide  ? "[2, 4, 8]"
+                             : "[2, 4, 4]",
+                     second);
 }
 
 inline UnetConfig fixture(std::string_view family, bool wide) {

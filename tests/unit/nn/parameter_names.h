@@ -58,8 +58,8 @@ class PublishedNames {
     both({p + ".norm", p + ".proj_in", p + ".proj_out"});
     for (int t = 0; t < depth; ++t) {
       const auto q = fmt::format("{}.transformer_blocks.{}", p, t);
-      both({q + ".norm1", q + ".norm2", q + ".norm3", q + ".attn1.to_out.0", q + ".attn2.to_out.0", q + ".ff.net.0.proj",
-            q + ".ff.net.2"});
+      both({q + ".norm1", q + ".norm2", q + ".norm3", q + ".attn1.to_out.0", q + ".attn2.to_out.0",
+            q + ".ff.net.0.proj", q + ".ff.net.2"});
       for (const char* a : {"attn1", "attn2"})
         for (const char* m : {"to_q", "to_k", "to_v"}) names_.insert(fmt::format("{}.{}.{}.weight", q, a, m));
     }

@@ -147,10 +147,14 @@ TEST(InitialValues, ArePyTorchsDistributions) {
   const ParameterTable table(shipped("quickstart"));
   EXPECT_EQ(initial_values(entry_of(table, "conv_norm_out.weight"), 3), std::vector<float>(32, 1.0F));
   EXPECT_EQ(initial_values(entry_of(table, "conv_norm_out.bias"), 3), std::vector<float>(32, 0.0F));
-  const struct { const char* name; double fan_in; } cases[] = {
-      {"mid_block.resnets.0.conv1.weight", 64 * 9}, {"mid_block.resnets.0.conv1.bias", 64 * 9},
-      {"mid_block.attentions.0.transformer_blocks.0.attn2.to_v.weight", 64},
-      {"time_embedding.linear_1.weight", 32}, {"time_embedding.linear_1.bias", 32}};
+  const struct {
+    const char* name;
+    double fan_in;
+  } cases[] = {{"mid_block.resnets.0.conv1.weight", 64 * 9},
+               {"mid_block.resnets.0.conv1.bias", 64 * 9},
+               {"mid_block.attentions.0.transformer_blocks.0.attn2.to_v.weight", 64},
+               {"time_embedding.linear_1.weight", 32},
+               {"time_embedding.linear_1.bias", 32}};
   for (const auto& [name, fan_in] : cases) {
     const auto values = initial_values(entry_of(table, name), 3);
     const double bound = 1 / std::sqrt(fan_in);

@@ -190,7 +190,7 @@ TEST(DiskFull, InASaveKeepsTheOldOneAndTrainingGoesOn) {
     auto big = std::make_shared<TinySnapshot>(2, 20'000);
     big->files_.pop_back();
     big->on_read = [&](std::size_t file, std::size_t tensor) {
-      if (file == 0 && tensor == 0) std::ofstream(checkpoints.path() / "filler") << std::string(3 << 20, 'x');
+      if (file == 0 && tensor == 0) std::ofstream(checkpoints.path() / "filler") << std::string(4 << 20, 'x');
     };
     writer.submit(big);
     writer.wait();
