@@ -172,9 +172,15 @@ void ProgramSet::read_output(int program, const std::string& label, void* host, 
   const auto& type = output_type(program, label);
   const auto& owner = programs_[static_cast<std::size_t>(program)];
   const auto& place = owner.plan.places[static_cast<std::size_t>(owner.graph.outputs().at(label).id)];
-  LDMPI_CHECK(static_cast<std::int64_t>(bytes) == type.bytes() && place.pitch == 0, "output {} has {} bytes, not {}", label,
-              type.bytes(), bytes);
-  device_->download(host, static_cast<const std::byte*>(arena(place.arena)) + place.offset, bytes);
+  LDMPI_CHECK(static_cast<std::int64_t>(bytes) == type.bytes(), "output {} has {} bytes, not {}", label, type.bytes(), bytes);
+  const auto* from = static_cast<const std::byte*>(arena(place.arena)) + place.offset;
+  if (place.pitch == 0) {
+    device_->download(host, from, bytes);
+    return;
+  }
+  const auto row = static_cast<std::size_t>(type.columns()) * size_of(type.dtype);
+  const auto pitch = static_cast<std::size_t>(place.pitch) * size_of(type.dtype);
+  for (std::size_t r = 0; r * row < bytes; ++r) device_->download(static_cast<std::byte*>(host) + r * row, from + r * pitch, row);
 }
 
 void* ProgramSet::arena(ir::Arena arena) const {
