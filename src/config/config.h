@@ -94,6 +94,7 @@ struct CheckpointConfig {
 struct LogConfig {
   std::int64_t every = 10;  ///< optimizer steps between two lines of progress on a pipe (a terminal shows each)
   bool tensorboard = true;
+  bool draws = false;  ///< each rank writes logs/draws-rank-*.tsv: sample, draw, timestep, noise of each row
   LogLevel level = LogLevel::Info;
 };
 

@@ -30,7 +30,7 @@ struct Hdf5Writer::State {
     for (int i = 0; i < shape.rank(); ++i) extents[static_cast<std::size_t>(i)] = static_cast<hsize_t>(shape[i]);
     const SpaceId space(H5Screate_simple(shape.rank(), extents.data(), nullptr));
     const PropertiesId creation(H5Pcreate(H5P_DATASET_CREATE));
-    // Fixed addresses at once and no bytes that depend on time: equal content gives equal files.
+    // Fixed addresses at once, and no times: equal content gives equal files.
     check(H5Pset_layout(creation.get(), H5D_CONTIGUOUS) >= 0 &&
               H5Pset_alloc_time(creation.get(), H5D_ALLOC_TIME_EARLY) >= 0 &&
               H5Pset_obj_track_times(creation.get(), false) >= 0,
@@ -57,6 +57,7 @@ Hdf5Writer::Hdf5Writer(const std::filesystem::path& path) : state_(std::make_uni
   if (::unlink(state_->temporary.c_str()) != 0 && errno != ENOENT) fail_create("remove", state_->temporary, errno);
   { const FileDescriptor empty = create_new(state_->temporary); }  // gives errno's reason, which HDF5 would blur
   const PropertiesId creation(H5Pcreate(H5P_FILE_CREATE));
+  H5Pset_obj_track_times(creation.get(), false);  // of the root group: equal content gives equal files
   state_->file = FileId(H5Fcreate(state_->temporary.c_str(), H5F_ACC_TRUNC, creation.get(), access_properties().get()));
   require(static_cast<bool>(state_->file), Exit::CannotCreate, "cannot create {}. {}", state_->temporary.string(),
           error_stack());

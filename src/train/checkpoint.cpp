@@ -38,7 +38,8 @@ std::uint32_t multiply(std::uint32_t a, std::uint32_t b) {
   return product;
 }
 
-/// The CRC of two byte sequences one after the other, of which the second has `bytes` bytes: spares reading the file again.
+/// The CRC of two byte sequences one after the other, of which the second has `bytes` bytes: spares reading the file
+/// again.
 std::uint32_t join_crc(std::uint32_t first, std::uint32_t second, std::uint64_t bytes) {
   std::uint32_t power = 1U << 23;  // x^8
   for (; bytes != 0; bytes >>= 1, power = multiply(power, power))
@@ -88,12 +89,15 @@ fs::path prepare_place(const fs::path& root, const std::string& path) {
 
 void rename_folder(const fs::path& from, const fs::path& to) {
   if (std::rename(from.c_str(), to.c_str()) != 0)
-    fail(Exit::IoError, "cannot rename {} to {}: {}", from.string(), to.string(), std::generic_category().message(errno));
+    fail(Exit::IoError, "cannot rename {} to {}: {}", from.string(), to.string(),
+         std::generic_category().message(errno));
 }
 
 }  // namespace
 
-std::string step_folder_name(std::int64_t step) { return fmt::format("{}{:08}", kStepPrefix, step); }
+std::string step_folder_name(std::int64_t step) {
+  return fmt::format("{}{:08}", kStepPrefix, step);
+}
 
 std::optional<std::int64_t> step_of_folder_name(std::string_view name) {
   if (!name.starts_with(kStepPrefix)) return {};
@@ -171,9 +175,10 @@ void require_space(const fs::path& folder, std::uint64_t bytes) {
   if (::statvfs(folder.c_str(), &status) != 0) io::fail_create("examine the file system of", folder, errno);
   const std::uint64_t available = std::uint64_t{status.f_bavail} * status.f_frsize;
   const std::uint64_t needed = bytes + bytes / 10;
-  require(available >= needed, Exit::CannotCreate,
-          "the file system of {} has {:.1f} MB free, a checkpoint needs {:.1f} MB: make room or give another output_dir",
-          folder.string(), static_cast<double>(available) / 1e6, static_cast<double>(needed) / 1e6);
+  require(
+      available >= needed, Exit::CannotCreate,
+      "the file system of {} has {:.1f} MB free, a checkpoint needs {:.1f} MB: make room or give another output_dir",
+      folder.string(), static_cast<double>(available) / 1e6, static_cast<double>(needed) / 1e6);
 }
 
 }  // namespace ldmpi::train

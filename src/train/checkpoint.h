@@ -57,7 +57,8 @@ class Snapshot {
 [[nodiscard]] std::uint64_t snapshot_bytes(const Snapshot& snapshot);
 
 /// Writes files, texts, state.json and, last, MANIFEST.json into `folder`, which it creates; everything is durable when
-/// it returns. Errors: of io (CannotCreate, NoPermission, IoError) and of Snapshot::read; the folder is left as it is then.
+/// it returns. Errors: of io (CannotCreate, NoPermission, IoError) and of Snapshot::read; the folder is left as it is
+/// then.
 void write_snapshot(const Snapshot& snapshot, const std::filesystem::path& folder);
 
 /// Gives a complete folder its final name, durably. A folder that has this name already is replaced: exchanged

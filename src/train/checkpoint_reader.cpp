@@ -41,7 +41,8 @@ std::string damaged_tensors(const fs::path& path, const ManifestFile& expected) 
       bytes.resize(tensor.bytes);
       file.read(tensor, bytes);
       const auto crc = expected.tensors.find(tensor.name);
-      if (crc == expected.tensors.end() || crc->second != crc32c(bytes)) return fmt::format(", first in tensor {}", tensor.name);
+      if (crc == expected.tensors.end() || crc->second != crc32c(bytes))
+        return fmt::format(", first in tensor {}", tensor.name);
     }
   } catch (const std::exception&) {
     return ", in its header";
@@ -107,7 +108,9 @@ CheckpointReader::CheckpointReader(fs::path folder, Verify verify) : folder_(std
           manifest_.step, kStateFile, state_.step);
 }
 
-bool CheckpointReader::has(std::string_view file) const { return manifest_.files.find(file) != manifest_.files.end(); }
+bool CheckpointReader::has(std::string_view file) const {
+  return manifest_.files.find(file) != manifest_.files.end();
+}
 
 const io::SafetensorsFile& CheckpointReader::tensors(std::string_view file) const {
   const auto found = files_.find(file);
@@ -119,8 +122,8 @@ void CheckpointReader::read_float(std::string_view file, std::string_view tensor
                                   std::span<float> out) const {
   const io::SafetensorsFile& source = tensors(file);
   const io::TensorInfo& info = source.at(tensor);
-  require(info.shape == shape, Exit::BadData, "{}: tensor {} has the shape {}, the model needs {}", source.path().string(),
-          tensor, info.shape.text(), shape.text());
+  require(info.shape == shape, Exit::BadData, "{}: tensor {} has the shape {}, the model needs {}",
+          source.path().string(), tensor, info.shape.text(), shape.text());
   source.read_float(info, out);
 }
 
@@ -144,10 +147,11 @@ std::unique_ptr<CheckpointReader> open_newest_checkpoint(const fs::path& checkpo
       set_aside(folder);
     }
   }
-  require(steps.empty() && !has_corrupt(checkpoints), Exit::MissingInput,
-          "every checkpoint in {} is damaged (they are kept as step-*{}): the run cannot continue and does not begin anew "
-          "by itself. To begin anew, give another output_dir or move that folder away",
-          checkpoints.string(), kCorrupt);
+  require(
+      steps.empty() && !has_corrupt(checkpoints), Exit::MissingInput,
+      "every checkpoint in {} is damaged (they are kept as step-*{}): the run cannot continue and does not begin anew "
+      "by itself. To begin anew, give another output_dir or move that folder away",
+      checkpoints.string(), kCorrupt);
   return nullptr;
 }
 

@@ -48,10 +48,10 @@ class CheckpointReader {
   std::map<std::string, std::unique_ptr<io::SafetensorsFile>, std::less<>> files_;
 };
 
-/// The newest valid checkpoint in RUN/checkpoints; nothing if there never was one. Each damaged one is reported, renamed
-/// to `step-....corrupt` and the next older tried. Error(MissingInput) if all are damaged, now or at an earlier start,
-/// or if the newest has a format that this program does not know: a run never begins anew silently.
-/// Only the owner of the run's lock may call it.
+/// The newest valid checkpoint in RUN/checkpoints; nothing if there never was one. Each damaged one is reported,
+/// renamed to `step-....corrupt` and the next older tried. Error(MissingInput) if all are damaged, now or at an earlier
+/// start, or if the newest has a format that this program does not know: a run never begins anew silently. Only the
+/// owner of the run's lock may call it.
 [[nodiscard]] std::unique_ptr<CheckpointReader> open_newest_checkpoint(const std::filesystem::path& checkpoints,
                                                                        Verify verify = Verify::Checksums);
 

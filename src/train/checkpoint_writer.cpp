@@ -37,7 +37,8 @@ void write_probe(const fs::path& checkpoints) {
 
 /// Job ids come from outside: only what is harmless in a file name.
 std::string file_name_part(std::string text) {
-  std::replace_if(text.begin(), text.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
   return text.empty() ? "0" : text.substr(0, 64);
 }
 
@@ -100,11 +101,11 @@ double CheckpointWriter::last_seconds() const {
 }
 
 void CheckpointWriter::throw_if_failed() const {
-  if (lost_run_)
-    fail(Exit::CannotCreate, "{}", message_.value_or("another job has taken over this run"));
+  if (lost_run_) fail(Exit::CannotCreate, "{}", message_.value_or("another job has taken over this run"));
   if (failures_ >= kMaxFailures)
-    fail(Exit::IoError, "{} checkpoints in a row could not be saved, the last one because: {}. The newest good one is {}",
-         failures_, message_.value_or("?"), saved_step_ ? step_folder_name(*saved_step_) : "from an earlier job, if any");
+    fail(Exit::IoError,
+         "{} checkpoints in a row could not be saved, the last one because: {}. The newest good one is {}", failures_,
+         message_.value_or("?"), saved_step_ ? step_folder_name(*saved_step_) : "from an earlier job, if any");
 }
 
 void CheckpointWriter::run(const std::stop_token& stop) {
@@ -138,8 +139,9 @@ void CheckpointWriter::finish_save(std::int64_t step, std::optional<std::string>
   }
   ++failures_;
   log::warning("CHECKPOINT OF STEP {} NOT SAVED ({} of {} failures in a row): {}. {}", step, failures_, kMaxFailures,
-               *message_, lost_run_ || failures_ >= kMaxFailures ? "Training stops"
-                                                                 : "Training continues and saves again at the next interval");
+               *message_,
+               lost_run_ || failures_ >= kMaxFailures ? "Training stops"
+                                                      : "Training continues and saves again at the next interval");
 }
 
 void CheckpointWriter::save(const Snapshot& snapshot) {

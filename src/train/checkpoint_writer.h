@@ -16,14 +16,15 @@
 namespace ldmpi::train {
 
 struct CheckpointWriterOptions {
-  std::filesystem::path checkpoints;       ///< RUN/checkpoints, exists
-  int keep = 2;                            ///< newest checkpoints that stay, at least 1
-  std::string job_id;                      ///< part of temporary names; may be empty
-  std::function<bool()> owns_run;          ///< RunLock::owned; asked right before a checkpoint gets its name
+  std::filesystem::path checkpoints;  ///< RUN/checkpoints, exists
+  int keep = 2;                       ///< newest checkpoints that stay, at least 1
+  std::string job_id;                 ///< part of temporary names; may be empty
+  std::function<bool()> owns_run;     ///< RunLock::owned; asked right before a checkpoint gets its name
 };
 
-/// At most one save is in flight. A save that fails is logged loudly and training goes on with the older checkpoint; the
-/// third failure in a row, or the loss of the run folder to another job, is thrown by the next call of poll or submit.
+/// At most one save is in flight. A save that fails is logged loudly and training goes on with the older checkpoint;
+/// the third failure in a row, or the loss of the run folder to another job, is thrown by the next call of poll or
+/// submit.
 class CheckpointWriter {
  public:
   static constexpr int kMaxFailures = 3;
@@ -58,7 +59,7 @@ class CheckpointWriter {
   void run(const std::stop_token& stop);
   void save(const Snapshot& snapshot);
   void finish_save(std::int64_t step, std::optional<std::string> message);  // mutex_ held
-  void throw_if_failed() const;  // mutex_ held
+  void throw_if_failed() const;                                             // mutex_ held
 
   CheckpointWriterOptions options_;
   mutable std::mutex mutex_;

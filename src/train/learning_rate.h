@@ -10,8 +10,8 @@ namespace ldmpi::train {
 /// Steps count from 1, the first optimizer step, to `total_steps`.
 struct LearningRate {
   config::LrSchedule schedule = config::LrSchedule::Constant;
-  double base = 1e-4;            ///< rate after the warm-up
-  std::int64_t warmup_steps = 0; ///< grows as base * step / warmup_steps up to and including step warmup_steps
+  double base = 1e-4;             ///< rate after the warm-up
+  std::int64_t warmup_steps = 0;  ///< grows as base * step / warmup_steps up to and including step warmup_steps
   std::int64_t total_steps = 1;
 
   /// After the warm-up, with f = (step - 1 - warmup_steps) / (total_steps - warmup_steps) clamped to [0, 1]:

@@ -60,10 +60,13 @@ class Fields {
 
 ManifestFile parse_file(const json& value, std::string_view name) {
   const Fields fields(value, name);
-  ManifestFile file{.bytes = fields.number<std::uint64_t>("bytes"), .crc = fields.number<std::uint32_t>("crc32c"), .tensors = {}};
+  ManifestFile file{
+      .bytes = fields.number<std::uint64_t>("bytes"), .crc = fields.number<std::uint32_t>("crc32c"), .tensors = {}};
   if (const auto tensors = value.find("tensors"); tensors != value.end()) {
-    require(tensors->is_object(), Exit::BadData, "{} is not a checkpoint manifest: \"tensors\" must be an object", name);
-    for (const auto& [key, crc] : tensors->items()) file.tensors.emplace(key, fields.number_of<std::uint32_t>(crc, key));
+    require(tensors->is_object(), Exit::BadData, "{} is not a checkpoint manifest: \"tensors\" must be an object",
+            name);
+    for (const auto& [key, crc] : tensors->items())
+      file.tensors.emplace(key, fields.number_of<std::uint32_t>(crc, key));
   }
   return file;
 }
@@ -98,10 +101,11 @@ Manifest parse_manifest(std::string_view text, std::string_view name) {
   require(crc_of(object) == self, Exit::BadData, "{} is damaged: it does not agree with its own CRC32C", name);
   Manifest manifest;
   manifest.format = fields.number<int>("format_version");
-  require(manifest.format <= kCheckpointFormat, Exit::MissingInput,
-          "{} has the checkpoint format {}, this program knows formats up to {}: a newer version of the program wrote it. "
-          "Use that version, or move the folder away to continue from an older checkpoint",
-          name, manifest.format, kCheckpointFormat);
+  require(
+      manifest.format <= kCheckpointFormat, Exit::MissingInput,
+      "{} has the checkpoint format {}, this program knows formats up to {}: a newer version of the program wrote it. "
+      "Use that version, or move the folder away to continue from an older checkpoint",
+      name, manifest.format, kCheckpointFormat);
   require(manifest.format >= 1, Exit::BadData, "{} has the unknown checkpoint format {}", name, manifest.format);
   const json& program = fields.at("program");
   require(program.is_string(), Exit::BadData, "{} is not a checkpoint manifest: \"program\" must be a text", name);

@@ -20,7 +20,9 @@ constexpr double kSecondsBetweenWarnings = 60.0;
 
 using Json = nlohmann::ordered_json;  // keys in the order in which they are set; NaN and infinities become null
 
-std::string text_of(const Json& object) { return object.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string text_of(const Json& object) {
+  return object.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 
 }  // namespace
 
@@ -30,8 +32,7 @@ Metrics::Metrics(MetricsOptions options) : options_(std::move(options)), progres
   if (resumed) restarts_ = drop_history_after(options_.file, options_.restored_step) + 1;
   file_ = io::FileDescriptor(::open(options_.file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
   if (!file_) io::fail_create("open", options_.file, errno);
-  if (resumed)
-    append(text_of({{"restart", restarts_}, {"step", options_.restored_step}, {"time", wall_seconds()}}));
+  if (resumed) append(text_of({{"restart", restarts_}, {"step", options_.restored_step}, {"time", wall_seconds()}}));
   if (!options_.tensorboard) return;
   try {
     events_ = std::make_unique<io::EventFileWriter>(*options_.tensorboard);
@@ -40,7 +41,9 @@ Metrics::Metrics(MetricsOptions options) : options_(std::move(options)), progres
   }
 }
 
-Metrics::~Metrics() { progress_.end(); }
+Metrics::~Metrics() {
+  progress_.end();
+}
 
 void Metrics::log(const StepMetrics& m) {
   std::vector<std::pair<std::string, double>> values = {{"loss", m.loss},
@@ -56,7 +59,8 @@ void Metrics::log(const StepMetrics& m) {
   progress_.show({.step = m.step, .samples_per_second = m.samples_per_second, .loss = m.loss, .lr = m.lr});
 }
 
-void Metrics::event(std::string_view name, std::int64_t step, const std::vector<std::pair<std::string, double>>& values) {
+void Metrics::event(std::string_view name, std::int64_t step,
+                    const std::vector<std::pair<std::string, double>>& values) {
   Json object = {{"event", name}, {"step", step}, {"time", wall_seconds()}};
   for (const auto& [key, value] : values) object[key] = value;
   append(text_of(object));

@@ -34,7 +34,7 @@ struct StepMetrics {
 struct MetricsOptions {
   std::filesystem::path file;                        ///< RUN/metrics.jsonl
   std::optional<std::filesystem::path> tensorboard;  ///< folder for event files; unset: none
-  std::int64_t restored_step = 0;                    ///< step of the checkpoint that the run goes on from, 0 at the start
+  std::int64_t restored_step = 0;  ///< step of the checkpoint that the run goes on from, 0 at the start
   ProgressOptions progress;
 };
 
@@ -62,7 +62,8 @@ class Metrics {
  private:
   void append(std::string line);
   void warn(std::string_view what);
-  void add_scalars(std::string_view group, std::int64_t step, const std::vector<std::pair<std::string, double>>& values);
+  void add_scalars(std::string_view group, std::int64_t step,
+                   const std::vector<std::pair<std::string, double>>& values);
 
   MetricsOptions options_;
   int restarts_ = 0;

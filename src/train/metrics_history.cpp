@@ -73,7 +73,8 @@ History read_history(const std::filesystem::path& file) {
       return;
     }
     for (const auto& [key, value] : object->items())
-      if (value.is_number() && key != "step" && key != "time") history.series[key].emplace_back(step, value.get<double>());
+      if (value.is_number() && key != "step" && key != "time")
+        history.series[key].emplace_back(step, value.get<double>());
   });
   return history;
 }

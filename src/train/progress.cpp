@@ -38,9 +38,8 @@ std::optional<double> Progress::eta(std::int64_t step) {
   if (seen_step_ && step > *seen_step_) {
     const auto steps = static_cast<double>(step - *seen_step_);
     const double pace = std::chrono::duration<double>(now - seen_time_).count() / steps;
-    seconds_per_step_ = seconds_per_step_ == 0.0
-                            ? pace
-                            : pace + (seconds_per_step_ - pace) * std::pow(1.0 - kSmoothing, steps);
+    seconds_per_step_ =
+        seconds_per_step_ == 0.0 ? pace : pace + (seconds_per_step_ - pace) * std::pow(1.0 - kSmoothing, steps);
   }
   seen_step_ = step;
   seen_time_ = now;

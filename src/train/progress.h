@@ -10,10 +10,10 @@
 namespace ldmpi::train {
 
 struct ProgressOptions {
-  std::int64_t first_step = 0;    ///< steps done before this job
-  std::int64_t last_step = 0;     ///< steps when the run is done
-  std::int64_t every = 1;         ///< where there is no terminal: steps between two lines
-  std::optional<bool> terminal;   ///< unset: whether stderr is one
+  std::int64_t first_step = 0;   ///< steps done before this job
+  std::int64_t last_step = 0;    ///< steps when the run is done
+  std::int64_t every = 1;        ///< where there is no terminal: steps between two lines
+  std::optional<bool> terminal;  ///< unset: whether stderr is one
 };
 
 /// What one line shows.

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <ctime>
 #include <cstdint>
+#include <ctime>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -68,13 +68,14 @@ footer{margin-top:36px;font-size:13px}
 
 struct Panel {
   std::string_view key, title, unit, colour;
+  bool logarithmic;
 };
-constexpr std::array<Panel, 6> kPanels{{{"loss", "Training loss", "", "#2563eb"},
-                                        {"validation_loss", "Validation loss", "", "#7c3aed"},
-                                        {"lr", "Learning rate", "", "#0d9488"},
-                                        {"grad_norm", "Gradient norm", "", "#d97706"},
-                                        {"samples_per_second", "Speed", "samples/s", "#059669"},
-                                        {"data_wait_ms", "Wait for data", "ms", "#db2777"}}};
+constexpr std::array<Panel, 6> kPanels{{{"loss", "Training loss", "", "#2563eb", true},
+                                        {"validation_loss", "Validation loss", "", "#7c3aed", true},
+                                        {"lr", "Learning rate", "", "#0d9488", false},
+                                        {"grad_norm", "Gradient norm", "", "#d97706", true},
+                                        {"samples_per_second", "Speed", "samples/s", "#059669", false},
+                                        {"data_wait_ms", "Wait for data", "ms", "#db2777", false}}};
 
 std::string base64(std::span<const std::byte> bytes) {
   constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -83,7 +84,8 @@ std::string base64(std::span<const std::byte> bytes) {
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
     const std::size_t count = std::min<std::size_t>(3, bytes.size() - i);
     std::uint32_t word = 0;
-    for (std::size_t k = 0; k < 3; ++k) word = (word << 8) | (k < count ? std::to_integer<std::uint32_t>(bytes[i + k]) : 0U);
+    for (std::size_t k = 0; k < 3; ++k)
+      word = (word << 8) | (k < count ? std::to_integer<std::uint32_t>(bytes[i + k]) : 0U);
     for (std::size_t k = 0; k < 4; ++k) text += k <= count ? kDigits[(word >> (18 - 6 * k)) & 63U] : '=';
   }
   return text;
@@ -91,9 +93,8 @@ std::string base64(std::span<const std::byte> bytes) {
 
 bool is_png(std::span<const std::byte> bytes) {
   constexpr std::array<unsigned char, 8> kSignature{0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-  return bytes.size() > kSignature.size() &&
-         std::equal(kSignature.begin(), kSignature.end(), bytes.begin(),
-                    [](unsigned char a, std::byte b) { return std::byte{a} == b; });
+  return bytes.size() > kSignature.size() && std::equal(kSignature.begin(), kSignature.end(), bytes.begin(),
+                                                        [](unsigned char a, std::byte b) { return std::byte{a} == b; });
 }
 
 History history_of(const RunFolder& run, std::string& notes) {
@@ -131,7 +132,8 @@ std::string cards(const History& history, const RunFolder& run) {
     html += card(fmt::format("{:.1f}", *middle), "samples/s (median)");
   }
   html += card(fmt::format("{}", history.restarts.size()), history.restarts.size() == 1 ? "restart" : "restarts");
-  if (const std::string latest = read_latest(run.checkpoints()); !latest.empty()) html += card(latest, "newest checkpoint");
+  if (const std::string latest = read_latest(run.checkpoints()); !latest.empty())
+    html += card(latest, "newest checkpoint");
   return html + "</section>\n";
 }
 
@@ -143,12 +145,14 @@ std::string curves(const History& history) {
     html += chart_html({.title = std::string(panel.title),
                         .unit = std::string(panel.unit),
                         .colour = std::string(panel.colour),
+                        .logarithmic = panel.logarithmic,
                         .points = found->second,
                         .restarts = history.restarts});
   }
   html += "</section>\n";
   if (history.series.empty()) html += "<p class=\"note\">no step has been recorded yet</p>\n";
-  if (!history.restarts.empty()) html += "<p class=\"note\">Dashed red lines: the run was restarted from that step.</p>\n";
+  if (!history.restarts.empty())
+    html += "<p class=\"note\">Dashed red lines: the run was restarted from that step.</p>\n";
   return html;
 }
 
@@ -169,9 +173,10 @@ std::string pictures(const fs::path& folder) {
     try {
       const std::vector<std::byte> bytes = io::read_file(paths[i], kMaxPicture);
       require(is_png(bytes), Exit::BadData, "it is not a PNG file");
-      html += fmt::format("<figure class=\"picture\"><img alt=\"{0}\" src=\"data:image/png;base64,{1}\"/>"
-                          "<figcaption>{0}</figcaption></figure>\n",
-                          name, base64(bytes));
+      html += fmt::format(
+          "<figure class=\"picture\"><img alt=\"{0}\" src=\"data:image/png;base64,{1}\"/>"
+          "<figcaption>{0}</figcaption></figure>\n",
+          name, base64(bytes));
     } catch (const Error& problem) {
       notes += fmt::format("<p class=\"note\">{} is left out: {}</p>\n", name, escape_html(problem.what()));
     }
@@ -228,7 +233,8 @@ std::string report_html(const fs::path& root) {
   std::error_code error;
   require(fs::is_directory(run.root(), error), Exit::MissingInput, "there is no run folder {}", run.root().string());
   require(run.is_used(), Exit::MissingInput,
-          "{} is not a run folder: it has no config.cfg, metrics.jsonl or checkpoints. Give the output_dir of a training run",
+          "{} is not a run folder: it has no config.cfg, metrics.jsonl or checkpoints. Give the output_dir of a "
+          "training run",
           run.root().string());
   const fs::path named = run.root().has_filename() ? run.root() : run.root().parent_path();
   const std::string name = escape_html(named.filename().string());
@@ -236,11 +242,13 @@ std::string report_html(const fs::path& root) {
   const History history = history_of(run, notes);
   std::string html = fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<title>{0} - training report</title>\n"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<title>{0} - training "
+      "report</title>\n"
       "<style>{1}</style>\n</head>\n<body>\n<main>\n<h1>{0}</h1>\n<p class=\"sub\">{2}</p>\n",
       name, kStyle, escape_html(named.string()));
   html += cards(history, run) + notes + curves(history) + pictures(run.samples()) + configuration(run.config());
-  html += fmt::format("<footer>ldmpi {} on {}</footer>\n</main>\n</body>\n</html>\n", escape_html(version()), now_text());
+  html +=
+      fmt::format("<footer>ldmpi {} on {}</footer>\n</main>\n</body>\n</html>\n", escape_html(version()), now_text());
   return html;
 }
 

@@ -20,7 +20,8 @@ constexpr double kLargest = 1e150;  // beyond, differences of values overflow
 
 /// The points of neighbouring steps as one.
 struct Bucket {
-  double step = 0, mean = 0, low = 0, high = 0;
+  double step = 0, mean = 0, low = 0, high = 0;  // step: their middle
+  double first = 0, last = 0;                    // steps
 };
 
 std::vector<Bucket> collect(std::vector<std::pair<std::int64_t, double>> points) {
@@ -30,7 +31,10 @@ std::vector<Bucket> collect(std::vector<std::pair<std::int64_t, double>> points)
   std::vector<Bucket> buckets;
   for (std::size_t begin = 0; begin < points.size(); begin += size) {
     const std::size_t end = std::min(begin + size, points.size());
-    Bucket bucket{.low = std::numeric_limits<double>::infinity(), .high = -std::numeric_limits<double>::infinity()};
+    Bucket bucket{.low = std::numeric_limits<double>::infinity(),
+                  .high = -std::numeric_limits<double>::infinity(),
+                  .first = static_cast<double>(points[begin].first),
+                  .last = static_cast<double>(points[end - 1].first)};
     for (std::size_t i = begin; i < end; ++i) {
       bucket.step += static_cast<double>(points[i].first) / static_cast<double>(end - begin);
       bucket.mean += points[i].second / static_cast<double>(end - begin);
@@ -62,7 +66,8 @@ class Axis {
     if (!logarithmic_) return axis_ticks(low_, high_, count);
     std::vector<double> ticks;
     const int stride = std::max(1, static_cast<int>(std::ceil((high_ - low_) / count)));
-    for (int power = static_cast<int>(std::ceil(low_)); power <= high_; power += stride) ticks.push_back(std::pow(10.0, power));
+    for (int power = static_cast<int>(std::ceil(low_)); power <= high_; power += stride)
+      ticks.push_back(std::pow(10.0, power));
     return ticks;
   }
 
@@ -73,13 +78,13 @@ class Axis {
   double low_, high_, begin_, length_;
 };
 
-Axis value_axis(const std::vector<Bucket>& buckets) {
+Axis value_axis(const std::vector<Bucket>& buckets, bool may_be_logarithmic) {
   double low = std::numeric_limits<double>::infinity(), high = -low;
   for (const Bucket& bucket : buckets) {
     low = std::min(low, bucket.low);
     high = std::max(high, bucket.high);
   }
-  const bool logarithmic = low > 0 && high / low > kLogSpan;
+  const bool logarithmic = may_be_logarithmic && low > 0 && high / low > kLogSpan;
   if (logarithmic) {
     low /= 1.2;
     high *= 1.2;
@@ -106,8 +111,9 @@ std::string curve(const std::vector<Bucket>& buckets, const Axis& x, const Axis&
   }
   std::string svg;
   if (ranges) svg += fmt::format("<polygon points=\"{}{}\" fill=\"{}\" fill-opacity=\"0.14\"/>", upper, lower, colour);
-  svg += fmt::format("<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.8\" stroke-linejoin=\"round\"/>",
-                     line, colour);
+  svg += fmt::format(
+      "<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.8\" stroke-linejoin=\"round\"/>", line,
+      colour);
   svg += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\" fill=\"{}\"/>", x.place(buckets.back().step),
                      y.place(buckets.back().mean), colour);
   return svg;
@@ -134,7 +140,7 @@ std::vector<double> axis_ticks(double low, double high, int count) {
   const double rough = (high - low) / std::max(count, 1);
   const double power = std::pow(10.0, std::floor(std::log10(rough)));
   const double fraction = rough / power;
-  const double step = power * (fraction <= 1.0 ? 1.0 : fraction <= 2.0 ? 2.0 : fraction <= 5.0 ? 5.0 : 10.0);
+  const double step = power * (fraction < 1.5 ? 1.0 : fraction < 3.5 ? 2.0 : fraction < 7.5 ? 5.0 : 10.0);
   std::vector<double> ticks;
   const double slack = 1e-9 * step;
   for (double n = std::ceil((low - slack) / step); n * step <= high + slack; ++n) {
@@ -154,29 +160,34 @@ std::string chart_html(const Chart& chart) {
   html += fmt::format("<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{} over steps\">", kWidth, kHeight,
                       escape_html(chart.title));
 
-  const double first = buckets.front().step;
-  const double last = std::max(buckets.back().step, first + 1.0);
+  const double first = buckets.front().first;
+  const double last = std::max(buckets.back().last, first + 1.0);
   const Axis x(first, last, false, kLeft, kPlotWidth);
-  const Axis y = value_axis(buckets);
+  const Axis y = value_axis(buckets, chart.logarithmic);
   const double bottom = kTop + kPlotHeight;
   for (const double tick : y.ticks(5))
-    html += fmt::format("<line x1=\"{0}\" x2=\"{1}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\" class=\"grid\"/>"
-                        "<text x=\"{3}\" y=\"{4:.1f}\" text-anchor=\"end\">{5}</text>",
-                        kLeft, kLeft + kPlotWidth, y.place(tick), kLeft - 8, y.place(tick) + 4, short_number(tick));
+    html += fmt::format(
+        "<line x1=\"{0}\" x2=\"{1}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\" class=\"grid\"/>"
+        "<text x=\"{3}\" y=\"{4:.1f}\" text-anchor=\"end\">{5}</text>",
+        kLeft, kLeft + kPlotWidth, y.place(tick), kLeft - 8, y.place(tick) + 4, short_number(tick));
   for (const double tick : x.ticks(6)) {
     if (tick != std::floor(tick)) continue;
-    html += fmt::format("<line x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1}\" y2=\"{2}\" class=\"axis\"/>"
-                        "<text x=\"{0:.1f}\" y=\"{3}\" text-anchor=\"middle\">{4}</text>",
-                        x.place(tick), bottom, bottom + 4, bottom + 17, short_number(tick));
+    html += fmt::format(
+        "<line x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1}\" y2=\"{2}\" class=\"axis\"/>"
+        "<text x=\"{0:.1f}\" y=\"{3}\" text-anchor=\"middle\">{4}</text>",
+        x.place(tick), bottom, bottom + 4, bottom + 17, short_number(tick));
   }
-  html += fmt::format("<line x1=\"{0}\" x2=\"{1}\" y1=\"{2}\" y2=\"{2}\" class=\"axis\"/>", kLeft, kLeft + kPlotWidth, bottom);
-  html += fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">step</text>", kLeft + kPlotWidth / 2, kHeight - 4);
+  html += fmt::format("<line x1=\"{0}\" x2=\"{1}\" y1=\"{2}\" y2=\"{2}\" class=\"axis\"/>", kLeft, kLeft + kPlotWidth,
+                      bottom);
+  html +=
+      fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">step</text>", kLeft + kPlotWidth / 2, kHeight - 4);
   for (const std::int64_t restart : chart.restarts) {
     const auto step = static_cast<double>(restart);
     if (step < first || step > last) continue;
-    html += fmt::format("<line x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1}\" y2=\"{2}\" class=\"restart\">"
-                        "<title>restarted from step {3}</title></line>",
-                        x.place(step), kTop, bottom, restart);
+    html += fmt::format(
+        "<line x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1}\" y2=\"{2}\" class=\"restart\">"
+        "<title>restarted from step {3}</title></line>",
+        x.place(step), kTop, bottom, restart);
   }
   html += curve(buckets, x, y, escape_html(chart.colour));
   return html + "</svg></figure>\n";

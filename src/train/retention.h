@@ -16,7 +16,8 @@ void write_latest(const std::filesystem::path& checkpoints, const std::string& f
 /// `.trash-<name>` first, so that no reader meets a half-removed one. What cannot be removed is logged and left.
 void apply_retention(const std::filesystem::path& checkpoints, int keep);
 
-/// Removes `.tmp-*` and `.trash-*`, which only a killed or failed job leaves. What cannot be removed is logged and left.
+/// Removes `.tmp-*` and `.trash-*`, which only a killed or failed job leaves. What cannot be removed is logged and
+/// left.
 void remove_leftovers(const std::filesystem::path& checkpoints);
 
 }  // namespace ldmpi::train

@@ -38,7 +38,13 @@ void check_writable(const fs::path& folder) {
 
 }  // namespace
 
-fs::path RunFolder::rank_log(int rank) const { return logs() / fmt::format("rank-{:05}.log", rank); }
+fs::path RunFolder::rank_log(int rank) const {
+  return logs() / fmt::format("rank-{:05}.log", rank);
+}
+
+fs::path RunFolder::draw_log(int rank) const {
+  return logs() / fmt::format("draws-rank-{:05}.tsv", rank);
+}
 
 bool RunFolder::is_used() const {
   std::error_code error;

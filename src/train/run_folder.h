@@ -22,6 +22,8 @@ class RunFolder {
   [[nodiscard]] std::filesystem::path lock() const { return root_ / "LOCK"; }
   /// logs/rank-00003.log
   [[nodiscard]] std::filesystem::path rank_log(int rank) const;
+  /// logs/draws-rank-00003.tsv
+  [[nodiscard]] std::filesystem::path draw_log(int rank) const;
   /// True if an earlier job left a configuration, metrics or checkpoints here.
   [[nodiscard]] bool is_used() const;
 

@@ -5,9 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <algorithm>
 #include <climits>
 #include <condition_variable>
 #include <cstdio>
@@ -68,7 +68,9 @@ std::string new_token() {
   return fmt::format("{:08x}{:08x}", random(), random());
 }
 
-bool process_exists(std::int64_t pid) { return ::kill(static_cast<pid_t>(pid), 0) == 0 || errno == EPERM; }
+bool process_exists(std::int64_t pid) {
+  return ::kill(static_cast<pid_t>(pid), 0) == 0 || errno == EPERM;
+}
 
 /// The heartbeat as readers see it; opened anew each time so that a network file system asks its server.
 std::pair<std::int64_t, std::int64_t> heartbeat_of(const fs::path& path) {
@@ -79,10 +81,12 @@ std::pair<std::int64_t, std::int64_t> heartbeat_of(const fs::path& path) {
 }
 
 [[noreturn]] void fail_in_use(const fs::path& path, const LockOwner& owner) {
-  fail(Exit::CannotCreate,
-       "the run folder {} is in use by process {} on host {}{}: wait until that job has ended, stop it, or give another "
-       "output_dir",
-       path.parent_path().string(), owner.pid, owner.host, owner.job_id.empty() ? "" : fmt::format(" (job {})", owner.job_id));
+  fail(
+      Exit::CannotCreate,
+      "the run folder {} is in use by process {} on host {}{}: wait until that job has ended, stop it, or give another "
+      "output_dir",
+      path.parent_path().string(), owner.pid, owner.host,
+      owner.job_id.empty() ? "" : fmt::format(" (job {})", owner.job_id));
 }
 
 /// Returns when the file has not been touched for `patience`, measured by this host's clock; fails if it is touched.
@@ -177,7 +181,8 @@ void RunLock::acquire() {
     owner = read_owner(path_);
   }
   if (kernel == Kernel::Unsupported)
-    log::warning("the file system of {} has no file locks: the run is guarded by the content of the file only", path_.string());
+    log::warning("the file system of {} has no file locks: the run is guarded by the content of the file only",
+                 path_.string());
 
   if (!owner) {
     if (kernel == Kernel::Busy) fail_in_use(path_, {.host = "unknown", .pid = 0, .job_id = {}, .token = {}});
@@ -188,8 +193,8 @@ void RunLock::acquire() {
   const bool dead = same_host && (kernel == Kernel::Locked || !process_exists(owner->pid));
   const bool same_job = !self_.job_id.empty() && owner->job_id == self_.job_id;
   if (!dead && !same_job) wait_for_silence(path_, *owner, timing_.patience);
-  log::info("took over the run folder {} from process {} on host {}{}", path_.parent_path().string(), owner->pid, owner->host,
-            dead ? ", which is dead" : "");
+  log::info("took over the run folder {} from process {} on host {}{}", path_.parent_path().string(), owner->pid,
+            owner->host, dead ? ", which is dead" : "");
   // A lock that a dead host still holds on a server cannot be had: a new file takes the name.
   if (kernel == Kernel::Busy && lock_file(file_.get()) == Kernel::Busy) return replace();
   claim();
@@ -201,7 +206,8 @@ void RunLock::claim() {
   io::write_at(file_, std::as_bytes(std::span(text)), 0, path_);
   io::sync(file_, path_);
   // The name may meanwhile lead to another file, or two hosts without common locks may have claimed at once.
-  require(owned(), Exit::CannotCreate, "another job took the run folder {} at the same moment", path_.parent_path().string());
+  require(owned(), Exit::CannotCreate, "another job took the run folder {} at the same moment",
+          path_.parent_path().string());
 }
 
 void RunLock::replace() {
@@ -212,7 +218,8 @@ void RunLock::replace() {
   io::write_at(file_, std::as_bytes(std::span(text)), 0, temporary);
   io::sync(file_, temporary);
   if (std::rename(temporary.c_str(), path_.c_str()) != 0) io::fail_create("rename to", path_, errno);
-  require(owned(), Exit::CannotCreate, "another job took the run folder {} at the same moment", path_.parent_path().string());
+  require(owned(), Exit::CannotCreate, "another job took the run folder {} at the same moment",
+          path_.parent_path().string());
 }
 
 }  // namespace ldmpi::train

@@ -60,8 +60,8 @@ TrainState parse_train_state(std::string_view text, std::string_view name) {
   TrainState state;
   each_field(state, [&]<typename T>(const char* key, T& field) {
     const auto found = json.find(key);
-    require(found != json.end() && holds<T>(*found), Exit::BadData, "{} is not a training state: \"{}\" is {}", name, key,
-            found == json.end() ? "missing" : "of the wrong type");
+    require(found != json.end() && holds<T>(*found), Exit::BadData, "{} is not a training state: \"{}\" is {}", name,
+            key, found == json.end() ? "missing" : "of the wrong type");
     field = found->template get<T>();
   });
   require(state.step >= 0 && state.applied_steps >= 0 && state.world_size >= 0, Exit::BadData,

@@ -17,6 +17,7 @@
 #include "data/batch_reader.h"
 #include "plan/report.h"
 #include "train/checkpoint_writer.h"
+#include "train/draw_log.h"
 #include "train/final_model.h"
 #include "train/job.h"
 #include "train/learning_rate.h"
@@ -93,6 +94,9 @@ class Loop {
                                 .bad_sample = config.data.bad_sample == config::BadSample::Skip ? data::BadSample::Skip
                                                                                                 : data::BadSample::Fail,
                                 .prefetch = static_cast<int>(config.data.prefetch)}) {
+    if (config.log.draws)
+      draws_.emplace(RunFolder(config.output_dir).draw_log(communicator.rank()), config.seed,
+                     job.objective().schedule.num_train_timesteps);
     for (std::size_t b = 0; b < job.dataset().info().buckets.size(); ++b) {
       const auto& p = job.bucket(b);
       for (int program : {p.step, p.first, p.middle, p.last})
@@ -112,6 +116,7 @@ class Loop {
     for (int micro = 0; micro < job_.spec().accumulation; ++micro) {
       const auto& batch = reader_.next();
       waited += reader_.wait_seconds();
+      if (draws_) draws_->add(state_.step + 1, batch);
       const auto& bucket = job_.bucket(batch.bucket);
       program = bucket.step >= 0                          ? bucket.step
                 : micro == 0                              ? bucket.first
@@ -240,6 +245,7 @@ class Loop {
   TrainState state_;
   LearningRate rate_;
   data::BatchReader reader_;
+  std::optional<DrawLog> draws_;
   Interval interval_;
   double loss_ = 0;
   double norm_ = 0;

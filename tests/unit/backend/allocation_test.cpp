@@ -1,8 +1,8 @@
 // Counts what is taken from the heap while kernels run. The backend takes nothing; oneDNN takes its argument lists
 // and, for products, packing buffers, and gives all of it back before the call returns.
 #include <gtest/gtest.h>
-#include <malloc.h>
 #include <omp.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <cstdlib>
@@ -50,10 +50,17 @@ namespace ldmpi::test {
 namespace {
 
 struct Counted {
-  std::int64_t calls, bytes, kept;
+  std::int64_t calls, bytes, kept;  ///< of one run
+  std::int64_t page_faults;         ///< of ten runs
 };
 
-/// One run after two to warm up.
+std::int64_t page_faults() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_minflt;
+}
+
+/// After two runs to warm up.
 Counted count_run(const ir::Op& op, const backend::NodeTypes& types) {
   const auto [kernel, bytes] = prepare(op, types);
   const auto device = backend::make_cpu_device(2);
@@ -71,7 +78,9 @@ Counted count_run(const ir::Op& op, const backend::NodeTypes& types) {
   counting = true;
   kernel->run(args);
   counting = false;
-  return {total_calls, total_bytes, live_calls};
+  const auto before = page_faults();
+  for (int i = 0; i < 10; ++i) kernel->run(args);
+  return {total_calls, total_bytes, live_calls, page_faults() - before};
 }
 
 TEST(Allocation, ConvolutionsTakeOnlyArgumentListsOfOneDnn) {
@@ -82,9 +91,10 @@ TEST(Allocation, ConvolutionsTakeOnlyArgumentListsOfOneDnn) {
        std::vector<std::pair<ir::Op, backend::NodeTypes>>{{op, {{x, w, {DType::F32, Shape{64}}}, {x}}},
                                                           {ir::Conv2dInputGrad{op, 16, 16}, {{x, w}, {x}}},
                                                           {ir::Conv2dWeightGrad{op, 3}, {{x, x}, {w}}}}) {
-    const auto [calls, bytes, kept] = count_run(node, types);
+    const auto [calls, bytes, kept, faults] = count_run(node, types);
     RecordProperty(std::string(ir::name_of(node)), fmt::format("{} calls, {} bytes", calls, bytes));
     EXPECT_EQ(kept, 0);
+    EXPECT_LT(faults, 20);  // buffers mapped anew would be 372 pages a run
     EXPECT_LT(bytes, 4096);
   }
 }
@@ -92,10 +102,11 @@ TEST(Allocation, ConvolutionsTakeOnlyArgumentListsOfOneDnn) {
 TEST(Allocation, ProductsGiveBackWhatTheyTake) {
   for (const ir::MatMul& op : {ir::MatMul{}, ir::MatMul{.transpose_b = true}, ir::MatMul{.transpose_a = true}}) {
     const auto square = matrix(640, 640);
-    const auto [calls, bytes, kept] = count_run(op, {{square, square}, {square}});
+    const auto [calls, bytes, kept, faults] = count_run(op, {{square, square}, {square}});
     // Packing buffers, the larger side at most twice, and the argument list.
     EXPECT_LT(bytes, 4 * 640 * 640 * 2 + 4096) << calls << " calls";
     EXPECT_EQ(kept, 0);
+    EXPECT_LT(faults, 20);  // buffers mapped anew would be 372 pages a run
   }
 }
 

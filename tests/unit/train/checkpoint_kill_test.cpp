@@ -1,4 +1,5 @@
-// A process that saves is killed at random moments: what is on disk is always the old or the new checkpoint, never a torn one.
+// A process that saves is killed at random moments: what is on disk is always the old or the new checkpoint, never a
+// torn one.
 
 #include <signal.h>
 #include <sys/wait.h>

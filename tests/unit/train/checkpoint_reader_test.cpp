@@ -61,7 +61,8 @@ TEST(Damage, TheMessageNamesFileTensorAndSums) {
   const auto path = checkpoints.folder(9) / kOptimizerFile;
   flip_bit(path, std::filesystem::file_size(path) - 1, 6);
   expect_error(Exit::BadData, "tensor v.conv_in.weight", [&] { CheckpointReader reader(checkpoints.folder(9)); });
-  expect_error(Exit::BadData, "optimizer.safetensors is damaged", [&] { CheckpointReader reader(checkpoints.folder(9)); });
+  expect_error(Exit::BadData, "optimizer.safetensors is damaged",
+               [&] { CheckpointReader reader(checkpoints.folder(9)); });
   CheckpointReader trusting(checkpoints.folder(9), Verify::Sizes);  // reads no values
   EXPECT_EQ(trusting.state().step, 9);
 }

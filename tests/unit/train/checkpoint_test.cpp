@@ -76,7 +76,8 @@ TEST(WriteSnapshot, StoresInTheTypeThatIsAskedFor) {
 TEST(WriteSnapshot, EstimatesItsSize) {
   Checkpoints checkpoints({1});
   std::uint64_t bytes = 0;
-  for (const auto& name : files_in(checkpoints.folder(1))) bytes += std::filesystem::file_size(checkpoints.folder(1) / name);
+  for (const auto& name : files_in(checkpoints.folder(1)))
+    bytes += std::filesystem::file_size(checkpoints.folder(1) / name);
   const std::uint64_t estimate = snapshot_bytes(TinySnapshot(1));
   EXPECT_GT(estimate * 2, bytes);
   EXPECT_LT(estimate, bytes * 2);
@@ -133,13 +134,16 @@ TEST(TrainStateText, NamesWhatIsWrong) {
 }
 
 Manifest small_manifest() {
-  Manifest manifest{.program = "1.2", .step = 4, .seed = 7, .cursor = 64, .world_size = 2, .total_batch_size = 16, .files = {}};
+  Manifest manifest{
+      .program = "1.2", .step = 4, .seed = 7, .cursor = 64, .world_size = 2, .total_batch_size = 16, .files = {}};
   manifest.files["unet/config.json"] = {.bytes = 10, .crc = 0xffffffffU, .tensors = {}};
   manifest.files["a/b.safetensors"] = {.bytes = 1ULL << 40, .crc = 1, .tensors = {{"w", 3}, {"b", 4}}};
   return manifest;
 }
 
-TEST(ManifestText, RoundTrip) { EXPECT_EQ(parse_manifest(to_json(small_manifest()), "m"), small_manifest()); }
+TEST(ManifestText, RoundTrip) {
+  EXPECT_EQ(parse_manifest(to_json(small_manifest()), "m"), small_manifest());
+}
 
 TEST(ManifestText, RefusesPathsOutside) {
   for (const char* path : {"..", ".", "../x", "/etc/passwd", "a/../../x", "a//b", "./a", "a/", ""}) {

@@ -18,7 +18,9 @@ CheckpointWriterOptions options_for(const Checkpoints& checkpoints, int keep = 2
   return {.checkpoints = checkpoints.path(), .keep = keep, .job_id = "17", .owns_run = {}};
 }
 
-std::shared_ptr<const Snapshot> snapshot(std::int64_t step) { return std::make_shared<TinySnapshot>(step); }
+std::shared_ptr<const Snapshot> snapshot(std::int64_t step) {
+  return std::make_shared<TinySnapshot>(step);
+}
 
 std::shared_ptr<const Snapshot> failing(std::int64_t step) {
   auto bad = std::make_shared<TinySnapshot>(step);
@@ -156,7 +158,8 @@ TEST(Retention, LatestIsBelievedOnlyIfItIsAName) {
   }
 }
 
-/// Runs in a process with its own mounts: a disk of `bytes` at `folder`. Exit 77: not permitted; else 0 or the line that failed.
+/// Runs in a process with its own mounts: a disk of `bytes` at `folder`. Exit 77: not permitted; else 0 or the line
+/// that failed.
 int on_small_disk(const std::filesystem::path& folder, const char* size, const std::function<int()>& body) {
   const pid_t child = ::fork();
   if (child == 0) {
@@ -175,8 +178,8 @@ int on_small_disk(const std::filesystem::path& folder, const char* size, const s
   return WIFEXITED(status) ? WEXITSTATUS(status) : 98;
 }
 
-#define CHECK_HERE(condition) \
-  do {                        \
+#define CHECK_HERE(condition)                   \
+  do {                                          \
     if (!(condition)) return __LINE__ % 64 + 1; \
   } while (false)
 

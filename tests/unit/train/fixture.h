@@ -35,7 +35,8 @@ class TinySnapshot : public Snapshot {
     std::vector<io::TensorSpec> moments;
     for (const char* prefix : {"m.", "v."})
       for (const io::TensorSpec& spec : weights) moments.push_back({prefix + spec.name, spec.dtype, spec.shape});
-    files_ = {{std::string(kUnetFile), weights}, {std::string(kEmaFile), weights}, {std::string(kOptimizerFile), moments}};
+    files_ = {
+        {std::string(kUnetFile), weights}, {std::string(kEmaFile), weights}, {std::string(kOptimizerFile), moments}};
     state_.step = state_.applied_steps = step;
     state_.cursor = static_cast<std::uint64_t>(step) * 16 + (1ULL << 60);
     state_.seed = 0xffffffffffffffffULL;
@@ -46,7 +47,8 @@ class TinySnapshot : public Snapshot {
     state_.choices = "conv_in: winograd\n";
     state_.fingerprints = {{"data", "abc"}, {"model", "def"}};
     state_.config = "seed = 7\n[model]\npath = \"x\"\n";
-    texts_ = {{"unet/config.json", "{\"sample_size\": 8}\n"}, {"unet_ema/config.json", "{}\n"}, {"config.cfg", "seed = 7\n"}};
+    texts_ = {
+        {"unet/config.json", "{\"sample_size\": 8}\n"}, {"unet_ema/config.json", "{}\n"}, {"config.cfg", "seed = 7\n"}};
   }
 
   [[nodiscard]] const std::vector<TensorFile>& files() const override { return files_; }
@@ -73,7 +75,8 @@ inline void expect_content(const CheckpointReader& reader, std::int64_t step, st
     for (std::size_t t = 0; t < file.tensors.size(); ++t) {
       std::vector<float> values(static_cast<std::size_t>(file.tensors[t].shape.count()));
       reader.read_float(file.path, file.tensors[t].name, file.tensors[t].shape, values);
-      for (std::size_t i = 0; i < values.size(); ++i) ASSERT_EQ(values[i], value_at(step, f, t, i)) << file.tensors[t].name;
+      for (std::size_t i = 0; i < values.size(); ++i)
+        ASSERT_EQ(values[i], value_at(step, f, t, i)) << file.tensors[t].name;
     }
   }
   for (const auto& [path, text] : expected.texts()) EXPECT_EQ(reader.text(path), text);

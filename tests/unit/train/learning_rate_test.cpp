@@ -12,7 +12,8 @@ using config::LrSchedule;
 TEST(LearningRate, WarmupGrowsByEqualPartsToTheFullRate) {
   for (const auto schedule : {LrSchedule::Constant, LrSchedule::Linear, LrSchedule::Cosine}) {
     const LearningRate rate{.schedule = schedule, .base = 2e-4, .warmup_steps = 10, .total_steps = 100};
-    for (std::int64_t step = 1; step <= 10; ++step) EXPECT_DOUBLE_EQ(rate.at(step), 2e-4 * static_cast<double>(step) / 10);
+    for (std::int64_t step = 1; step <= 10; ++step)
+      EXPECT_DOUBLE_EQ(rate.at(step), 2e-4 * static_cast<double>(step) / 10);
     EXPECT_DOUBLE_EQ(rate.at(11), 2e-4);
   }
 }
@@ -24,7 +25,8 @@ TEST(LearningRate, ConstantStays) {
 
 TEST(LearningRate, LinearFallsByEqualParts) {
   const LearningRate rate{.schedule = LrSchedule::Linear, .base = 1.0, .warmup_steps = 4, .total_steps = 24};
-  for (std::int64_t step = 5; step <= 24; ++step) EXPECT_NEAR(rate.at(step), static_cast<double>(25 - step) / 20, 1e-15);
+  for (std::int64_t step = 5; step <= 24; ++step)
+    EXPECT_NEAR(rate.at(step), static_cast<double>(25 - step) / 20, 1e-15);
   EXPECT_EQ(rate.at(25), 0.0);
   EXPECT_EQ(rate.at(1000), 0.0);
 }

@@ -22,8 +22,13 @@ MetricsOptions options_for(const Scratch& scratch, std::int64_t restored = 0) {
 }
 
 StepMetrics metrics_of(std::int64_t step) {
-  return {.step = step, .loss = 1.0 / static_cast<double>(step), .lr = 1e-4, .grad_norm = 0.5, .samples_per_second = 80,
-          .data_wait_ms = 0.25, .extra = {{"epoch", 2.0}}};
+  return {.step = step,
+          .loss = 1.0 / static_cast<double>(step),
+          .lr = 1e-4,
+          .grad_norm = 0.5,
+          .samples_per_second = 80,
+          .data_wait_ms = 0.25,
+          .extra = {{"epoch", 2.0}}};
 }
 
 std::vector<nlohmann::json> lines_of(const Scratch& scratch) {
@@ -69,9 +74,18 @@ TEST(Metrics, AResumedRunDropsWhatIsTrainedAgain) {
   Metrics metrics(options_for(scratch, 8));
   EXPECT_EQ(metrics.restarts(), 2);
   std::vector<std::pair<bool, std::int64_t>> seen;
-  for (const auto& line : lines_of(scratch)) seen.emplace_back(line.contains("restart"), line["step"].get<std::int64_t>());
-  EXPECT_EQ(seen, (std::vector<std::pair<bool, std::int64_t>>{{false, 1}, {false, 2}, {false, 3}, {false, 4}, {false, 5},
-                                                              {true, 5}, {false, 6}, {false, 7}, {false, 8}, {true, 8}}));
+  for (const auto& line : lines_of(scratch))
+    seen.emplace_back(line.contains("restart"), line["step"].get<std::int64_t>());
+  EXPECT_EQ(seen, (std::vector<std::pair<bool, std::int64_t>>{{false, 1},
+                                                              {false, 2},
+                                                              {false, 3},
+                                                              {false, 4},
+                                                              {false, 5},
+                                                              {true, 5},
+                                                              {false, 6},
+                                                              {false, 7},
+                                                              {false, 8},
+                                                              {true, 8}}));
   const History history = read_history(scratch / "metrics.jsonl");
   EXPECT_EQ(history.restarts, (std::vector<std::int64_t>{5, 8}));
   EXPECT_EQ(history.series.at("loss").size(), 8U);

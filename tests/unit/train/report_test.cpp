@@ -39,10 +39,12 @@ void expect_balanced(const std::string& html) {
 std::string metrics_text(int steps) {
   std::string text;
   for (int step = 1; step <= steps; ++step) {
-    text += fmt::format("{{\"step\":{},\"loss\":{},\"lr\":1e-4,\"grad_norm\":{},\"samples_per_second\":{},\"data_wait_ms\":0.5}}\n", step,
-                        0.1 + 1.0 / step, 1.0 + 0.1 * (step % 7), 80 + step % 5);
+    text += fmt::format(
+        "{{\"step\":{},\"loss\":{},\"lr\":1e-4,\"grad_norm\":{},\"samples_per_second\":{},\"data_wait_ms\":0.5}}\n",
+        step, 0.1 + 1.0 / step, 1.0 + 0.1 * (step % 7), 80 + step % 5);
     if (step == 20) text += "{\"restart\":1,\"step\":20}\n";
-    if (step % 10 == 0) text += fmt::format("{{\"event\":\"validation\",\"step\":{},\"validation_loss\":{}}}\n", step, 0.2 + 1.0 / step);
+    if (step % 10 == 0)
+      text += fmt::format("{{\"event\":\"validation\",\"step\":{},\"validation_loss\":{}}}\n", step, 0.2 + 1.0 / step);
   }
   return text;
 }
@@ -53,7 +55,8 @@ TEST(Report, ShowsCurvesPicturesAndConfiguration) {
   put(scratch / "run/config.cfg", "# comment\noutput_dir = run\n\n[optimizer]\nlearning_rate = 1e-4\n");
   put(scratch / "run/checkpoints/latest", "step-00000050\n");
   std::filesystem::create_directories(scratch / "run/samples");
-  io::write_png(scratch / "run/samples/step-00000050.png", {.width = 2, .height = 1, .channels = 3, .pixels = {1, 2, 3, 4, 5, 6}});
+  io::write_png(scratch / "run/samples/step-00000050.png",
+                {.width = 2, .height = 1, .channels = 3, .pixels = {1, 2, 3, 4, 5, 6}});
   put(scratch / "run/samples/not-really.png", "text");
   write_report(scratch / "run", scratch / "run/report.html");
   const std::string html = get(scratch / "run/report.html");
@@ -74,7 +77,10 @@ TEST(Report, EscapesWhateverItShows) {
   const std::string evil = "<script>alert('x')&\"";
   put(scratch / evil / "config.cfg", "[" + evil + "]\nkey" + evil + " = " + evil + "\n");
   put(scratch / evil / "samples" / (evil + ".png"), evil);
-  put(scratch / evil / "metrics.jsonl", "{\"step\":1,\"" "<b>\":3}\n" + evil + "\n");
+  put(scratch / evil / "metrics.jsonl",
+      "{\"step\":1,\""
+      "<b>\":3}\n" +
+          evil + "\n");
   const std::string html = report_html(scratch / evil);
   expect_balanced(html);
   EXPECT_EQ(html.find("<script"), std::string::npos);
@@ -115,16 +121,16 @@ TEST(Chart, TicksAreRoundAndInside) {
 
 TEST(Chart, EveryPlaceIsFiniteAndInsideThePicture) {
   const double inf = std::numeric_limits<double>::infinity();
-  const std::vector<std::vector<std::pair<std::int64_t, double>>> cases{
-      {},
-      {{1, 0.0}},
-      {{5, -2.0}, {5, -2.0}},
-      {{1, 1e-30}, {2, 1e30}},
-      {{1, std::nan("")}, {2, inf}, {3, 1.0}},
-      {{1, -5.0}, {1000000, 7e-8}},
-      {{1, 1e308}, {2, -1e308}}};
+  const std::vector<std::vector<std::pair<std::int64_t, double>>> cases{{},
+                                                                        {{1, 0.0}},
+                                                                        {{5, -2.0}, {5, -2.0}},
+                                                                        {{1, 1e-30}, {2, 1e30}},
+                                                                        {{1, std::nan("")}, {2, inf}, {3, 1.0}},
+                                                                        {{1, -5.0}, {1000000, 7e-8}},
+                                                                        {{1, 1e308}, {2, -1e308}}};
   for (const auto& points : cases) {
-    const std::string html = chart_html({.title = "t", .unit = "", .points = points, .restarts = {1, 2, 99}});
+    const std::string html =
+        chart_html({.title = "t", .unit = "", .logarithmic = true, .points = points, .restarts = {1, 2, 99}});
     expect_balanced(html);
     EXPECT_EQ(html.find("nan"), std::string::npos) << html;
     EXPECT_EQ(html.find("inf"), std::string::npos) << html;
@@ -133,7 +139,8 @@ TEST(Chart, EveryPlaceIsFiniteAndInsideThePicture) {
 
 TEST(Chart, ManyStepsBecomeAFewHundredPoints) {
   Chart chart{.title = "loss", .unit = "", .points = {}, .restarts = {}};
-  for (std::int64_t step = 1; step <= 100'000; ++step) chart.points.emplace_back(step, std::sin(static_cast<double>(step)) + 2);
+  for (std::int64_t step = 1; step <= 100'000; ++step)
+    chart.points.emplace_back(step, std::sin(static_cast<double>(step)) + 2);
   EXPECT_LT(chart_html(chart).size(), 30'000U);
 }
 

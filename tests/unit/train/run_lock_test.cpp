@@ -42,7 +42,8 @@ TEST(Lock, ALiveOwnerIsNamed) {
   const RunLock lock(scratch / "LOCK", "12");
   for (const char* job : {"", "13", "12"}) {  // the same job id does not help against a process that is proven alive
     const auto start = Clock::now();
-    expect_error(Exit::CannotCreate, "process " + std::to_string(::getpid()) + " on host " + lock.owner().host + " (job 12)",
+    expect_error(Exit::CannotCreate,
+                 "process " + std::to_string(::getpid()) + " on host " + lock.owner().host + " (job 12)",
                  [&] { RunLock second(scratch / "LOCK", job); });
     EXPECT_LT(seconds_since(start), 1.0);
   }
@@ -88,7 +89,8 @@ class Holder {
 TEST(Lock, OfAnotherProcessIsRespectedUntilThatIsDead) {
   Scratch scratch;
   Holder holder(scratch / "LOCK");
-  expect_error(Exit::CannotCreate, "process " + std::to_string(holder.pid()), [&] { RunLock lock(scratch / "LOCK", ""); });
+  expect_error(Exit::CannotCreate, "process " + std::to_string(holder.pid()),
+               [&] { RunLock lock(scratch / "LOCK", ""); });
   holder.kill();
   const auto start = Clock::now();
   const RunLock lock(scratch / "LOCK", "");
@@ -170,7 +172,8 @@ TEST(Lock, HeartbeatRenewsTheTime) {
 }
 
 TEST(Lock, TornOrForeignContentIsNoOwner) {
-  for (const char* text : {"", "{", "null", "[1]", "{\"host\": \"h\"}", "{\"host\":1,\"pid\":2,\"job_id\":\"\",\"token\":\"\"}"}) {
+  for (const char* text :
+       {"", "{", "null", "[1]", "{\"host\": \"h\"}", "{\"host\":1,\"pid\":2,\"job_id\":\"\",\"token\":\"\"}"}) {
     EXPECT_FALSE(parse_lock_owner(text)) << text;
     Scratch scratch;
     put(scratch / "LOCK", text);
