@@ -31,7 +31,8 @@ constexpr std::uint64_t kMaxConfig = std::uint64_t{1} << 20;
 constexpr std::string_view kStyle = R"(
 :root{--ink:#1f2937;--soft:#6b7280;--line:#e5e7eb;--paper:#fff;--back:#f8fafc}
 *{box-sizing:border-box}
-body{margin:0;background:var(--back);color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+body{margin:0;background:var(--back);color:var(--ink)}
+body{font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 main{max-width:1200px;margin:0 auto;padding:32px 24px 48px}
 h1{font-size:26px;font-weight:650;margin:0;overflow-wrap:anywhere}
 h2{font-size:17px;font-weight:650;margin:36px 0 12px}

@@ -121,7 +121,7 @@ check_words() {
 check_scripts() {
   command -v shellcheck > /dev/null || { echo "shellcheck is not installed"; exit 77; }
   find . \( -name build -o -name 'build-*' -o -name .git \) -prune -o \( -name '*.sh' -o -name '*.sbatch' -o -path './.ci/run' \) -print0 |
-    xargs -0 -r shellcheck --format=gcc
+    xargs -0 -r shellcheck --format=gcc --severity=warning --external-sources --source-path=.:tests --exclude=SC2148
 }
 
 case $check in

@@ -1,4 +1,5 @@
-# Sourced by the end-to-end tests: $LDMPI and $LDMPI_DATA are the programs, $MPIEXEC the launcher, $TESTS the folder of
+# shellcheck shell=bash
+# Sourced by the end-to-end tests: $PROGRAM and $DATA_TOOL are the programs, $MPIEXEC the launcher, $TESTS the folder of
 # tests/. Works in a folder of its own that is removed when the test passes.
 
 set -u
@@ -14,12 +15,10 @@ finish() {
 
 problem() { echo "FAILED: $*"; failures=$((failures + 1)); }
 
-# synth NAME [options of ldmpi-data synth]: the tiny dataset in $here/NAME.
+# synth NAME [LATENT]: the tiny dataset in $here/NAME.
 synth() {
-  local name=$1
-  shift
-  "$LDMPI_DATA" synth --out "$here/$name" --latent 4x8x8 --context 8x32 --samples 64 --shards 4 --seed 1 "$@" >"$here/$name.log" ||
-    { cat "$here/$name.log"; problem "synth $name"; finish; }
+  "$DATA_TOOL" synth --out "$here/$1" --latent "${2:-4x8x8}" --context 8x32 --samples 64 --shards 4 --seed 1 >"$here/$1.log" ||
+    { cat "$here/$1.log"; problem "synth $1"; finish; }
 }
 
 mpi() {
@@ -30,7 +29,7 @@ mpi() {
 
 # Sets the array words: a training command without launcher and run folder.
 words() {
-  words=("$LDMPI" train --model.config "$TESTS/training/tiny_unet.json" --total_batch_size 8
+  words=("$PROGRAM" train --model.config "$TESTS/training/tiny_unet.json" --total_batch_size 8
          --seed 7 --device cpu --schedule.warmup_steps 0 --log.tensorboard off)
 }
 

@@ -2,8 +2,8 @@
 # Frozen parameters, several latent shapes, 16-bit precisions and recomputation.
 . "$TESTS/training/common.sh"
 synth data
-synth shapes --latent 4x8x8,4x8x12
-synth large --latent 4x32x32
+synth shapes 4x8x8,4x8x12
+synth large 4x32x32
 
 # "name crc" of the trained tensors of a checkpoint, from its manifest.
 tensors() {
@@ -26,7 +26,7 @@ resumes() {
   train 2 "$name" --max_train_steps 12 "$@"
   same_result "$name-whole" "$name" 12
 }
-resumes shapes --data.path "$here/shapes"
+resumes buckets --data.path "$here/shapes"
 
 for precision in bf16 fp16; do
   resumes "$precision" --precision "$precision"

@@ -44,9 +44,12 @@ Factor factor(const ir::Type& type, bool transposed) {
 }
 
 /// Weight gradients (transposed a) with a narrow side go to a kernel of oneDNN that reads its operands in place: rows
-/// 2 KiB x n apart fall into the same cache sets. Measured (K x M -> N, 1 thread, GFLOP/s, in place -> padded copy):
-/// 1024 x 1024 -> 128: 37 -> 65, 256 x 2048 -> 256: 35 -> 62, 1024 x 128 -> 512: 52 -> 66, 256 x 256 -> 1024: 39 -> 64.
-/// Wide products pack by themselves: 256 x 1280 -> 5120: 91 in place, 82 with a copy.
+/// 2 KiB x n apart fall into the same cache sets, and only the factor with such rows gains from a padded copy.
+/// Measured on a loaded machine (K x M -> N, 1 thread, GFLOP/s, range of 3 runs, in place -> copy):
+///   rows of a: 1024 x 1024 -> 128: 38-39 -> 66-81, 256 x 2048 -> 256: 38-41 -> 65-84, 4096 x 512 -> 64: 61-65 -> 53-65
+///   rows of b: 1024 x 128 -> 512: 48-81 -> 69-80, 256 x 256 -> 1024: 30-74 -> 70-81, 1024 x 64 -> 1024: 33-78 -> 56-75
+/// For b the slow state comes and goes from run to run (reason unknown); the copy removes it and costs up to 10 %
+/// otherwise. Wide products pack by themselves: 256 x 1280 -> 5120: 93 in place, 90 with copies.
 bool reads_in_place(const Problem& problem) {
   const double narrowness = 1.0 / static_cast<double>(problem.rows) + 1.0 / static_cast<double>(problem.columns);
   return problem.a.transposed && problem.a.rows >= 16 && narrowness >= 0.0038;

@@ -15,7 +15,8 @@ Graph fuse_silu(const Graph& graph) {
     if (unary == nullptr || unary->fn != UnaryFn::Silu) continue;
     const int producer = graph.producer(node.inputs[0]);
     const auto& norm = graph.nodes()[static_cast<std::size_t>(producer)];
-    if (std::holds_alternative<GroupNorm>(norm.op) && norm.outputs[0] == node.inputs[0] &&
+    const auto* op = std::get_if<GroupNorm>(&norm.op);
+    if (op != nullptr && !op->silu && norm.outputs[0] == node.inputs[0] && !graph.bindings().contains(node.inputs[0]) &&
         uses[static_cast<std::size_t>(node.inputs[0].id)] == 1)
       fused.insert(producer);
   }
@@ -26,7 +27,8 @@ Graph fuse_silu(const Graph& graph) {
     if (fused.contains(static_cast<int>(n))) {
       std::get<GroupNorm>(node.op).silu = true;
       rewriter.copy(node);
-    } else if (std::holds_alternative<Unary>(node.op) && fused.contains(graph.producer(node.inputs[0]))) {
+    } else if (std::holds_alternative<Unary>(node.op) && fused.contains(graph.producer(node.inputs[0])) &&
+               graph.nodes()[static_cast<std::size_t>(graph.producer(node.inputs[0]))].outputs[0] == node.inputs[0]) {
       rewriter.set(node.outputs[0], rewriter.map(node.inputs[0]));
     } else {
       rewriter.copy(node);

@@ -1,4 +1,4 @@
-#include <algorithm>
+#include <array>
 #include <map>
 #include <string>
 
@@ -14,24 +14,43 @@ bool is_fixed(const Node& node) {
          std::holds_alternative<SumRanks>(node.op);
 }
 
+// The persistent arena that a value lies in, itself or as a view; -1 for a value of its own.
+int arena_of(const Graph& graph, Value value) {
+  const auto* node = &graph.nodes()[static_cast<std::size_t>(graph.producer(value))];
+  while (std::holds_alternative<Reshape>(node->op) || std::holds_alternative<Split>(node->op))
+    node = &graph.nodes()[static_cast<std::size_t>(graph.producer(node->inputs[0]))];
+  const auto* persistent = std::get_if<Persistent>(&node->op);
+  return persistent == nullptr ? -1 : static_cast<int>(persistent->arena);
+}
+
 }  // namespace
 
 Graph merge_equal(const Graph& graph) {
   Rewriter rewriter(graph);
-  std::vector<int> version(graph.value_count(), 0);  // of a persistent value: how often it was written so far
+  // How often an arena was written so far. One handle may be the whole of it and another a block: they count together.
+  std::array<int, kArenas> version{};
   std::multimap<std::string, std::size_t> seen;
   for (std::size_t n = 0; n < graph.nodes().size(); ++n) {
     const auto& node = graph.nodes()[n];
-    for (int i : writes_of(node.op)) ++version[static_cast<std::size_t>(node.inputs[static_cast<std::size_t>(i)].id)];
+    for (int i : writes_of(node.op))
+      if (const int arena = arena_of(graph, node.inputs[static_cast<std::size_t>(i)]); arena >= 0)
+        ++version[static_cast<std::size_t>(arena)];
     // Two gradients may be equal (of biases that are added), but each is stored in a slot of its own.
-    const bool bound = std::any_of(node.outputs.begin(), node.outputs.end(), [&](Value v) { return graph.bindings().contains(v); });
+    bool bound = false;
+    for (auto output : node.outputs)
+      if (const auto it = graph.bindings().find(output); it != graph.bindings().end()) {
+        bound = true;
+        ++version[static_cast<std::size_t>(it->second.arena)];
+      }
     if (is_fixed(node) || bound) {
       rewriter.copy(node);
       continue;
     }
     std::string key{name_of(node.op)};
-    for (auto input : node.inputs)
-      key += fmt::format(" {}.{}", rewriter.map(input).id, version[static_cast<std::size_t>(input.id)]);
+    for (auto input : node.inputs) {
+      const int arena = arena_of(graph, input);
+      key += fmt::format(" {}.{}", rewriter.map(input).id, arena < 0 ? 0 : version[static_cast<std::size_t>(arena)]);
+    }
     const Node* equal = nullptr;
     for (auto [it, end] = seen.equal_range(key); it != end && equal == nullptr; ++it)
       if (graph.nodes()[it->second].op == node.op) equal = &graph.nodes()[it->second];
