@@ -62,11 +62,16 @@ struct Parts {
   }
 };
 
-float horizontal(Float8 x, bool maximum) {
-  float result = x[0];
-  for (int i = 1; i < 8; ++i) result = maximum ? std::max(result, x[i]) : result + x[i];
-  return result;
+/// All eight numbers joined pairwise by `join`.
+template <typename Join>
+float across(Float8 x, const Join& join) {
+  x = join(x, __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3));
+  x = join(x, __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5));
+  return join(x, __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6))[0];
 }
+
+Float8 larger(const Float8& a, const Float8& b) { return a > b ? a : b; }
+Float8 sum_of(const Float8& a, const Float8& b) { return a + b; }
 
 /// Scores of one row -> 2^(score - peak) in place; columns up to a multiple of 8 exist, those behind `columns` get 0.
 /// Returns the factor by which what was summed before shrinks.
@@ -75,9 +80,9 @@ float exponentiate(float* row, std::int64_t columns, float& peak, float& sum) {
   Float8 high = Float8{} + peak;
   for (std::int64_t i = 0; i < columns; i += 8) {
     const Float8 x = *reinterpret_cast<const Float8Memory*>(row + i);
-    high = x > high ? x : high;
+    high = larger(x, high);
   }
-  const float next = horizontal(high, true);
+  const float next = across(high, larger);
   Float8 total{};
   for (std::int64_t i = 0; i < columns; i += 8) {
     const Float8 x = exp2_of<Float8>(*reinterpret_cast<const Float8Memory*>(row + i) - next);
@@ -86,7 +91,7 @@ float exponentiate(float* row, std::int64_t columns, float& peak, float& sum) {
   }
   // Lanes behind the columns hold the clamp of -infinity, 2^-100: nothing beside the peak's 1.
   const float shrink = peak == -INFINITY ? 0.0F : exp2_of(peak - next);
-  sum = sum * shrink + horizontal(total, false);
+  sum = sum * shrink + across(total, sum_of);
   peak = next;
   return shrink;
 }

@@ -69,7 +69,7 @@ TEST_P(Step, TheLossOfOneBatchFalls) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, Step, ::testing::Values(DType::F32, DType::BF16),
-                         [](const auto& info) { return std::string(name_of(info.param)); });
+                         [](const auto& type) { return std::string(name_of(type.param)); });
 
 }  // namespace
 }  // namespace ldmpi::exec
