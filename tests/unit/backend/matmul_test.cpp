@@ -1,8 +1,6 @@
 #include <gtest/gtest.h>
 #include <omp.h>
 
-#include <cmath>
-
 #include "base/check.h"
 #include "run_node.h"
 
@@ -39,7 +37,8 @@ void check(const ir::MatMul& op, const Case& c, bool bias) {
         sum += static_cast<double>(a) * static_cast<double>(b);
       }
       const auto got = static_cast<double>(y[static_cast<std::size_t>(m * (c.columns + c.y_extra) + n)]);
-      ASSERT_NEAR(got, sum, 1e-6 * (std::sqrt(static_cast<double>(c.inner)) + 4)) << m << "," << n;
+      // Partial sums grow as the root of the terms, and their rounding errors add up as the root again.
+      ASSERT_NEAR(got, sum, 1e-6 + 1e-7 * static_cast<double>(c.inner)) << m << "," << n;
     }
     for (std::int64_t n = c.columns; n < c.columns + c.y_extra; ++n)
       ASSERT_EQ(y[static_cast<std::size_t>(m * (c.columns + c.y_extra) + n)], kUntouched);
@@ -63,36 +62,31 @@ TEST(MatMul, AllTransposesPitchesAndBias) {
   omp_set_num_threads(2);
 }
 
-TEST(MatMul, WeightGradientsOfPowerOfTwoRowsUsePaddedCopies) {
-  const ir::MatMul op{.transpose_a = true};
-  const std::vector<std::pair<Case, bool>> cases{
-      {{1024, 40, 16}, true}, {{16, 40, 512}, true}, {{1000, 40, 16, 24}, true}, {{320, 40, 16}, false}};
-  for (const auto& [c, padded] : cases) {
-    const auto kernel = backend::make_cpu_kernel(op, types_of(op, c, false));
-    EXPECT_EQ(kernel->choice().find("padded") != std::string::npos, padded) << kernel->choice();
-    ASSERT_NO_FATAL_FAILURE(check(op, c, false));
-  }
+// More than one block, slab, panel and piece of the sum; the sums of the last two are cut into chunks.
+TEST(MatMul, LargerThanTheBlocks) {
+  for (bool a : {false, true})
+    for (bool b : {false, true})
+      for (const Case& c :
+           {Case{203, 701, 150}, Case{40, 330, 1050, 1, 2, 3}, Case{96, 3000, 64}, Case{5, 2000, 33, 3}}) {
+        SCOPED_TRACE(fmt::format("ta {} tb {}, [{},{}]x[{}]", a, b, c.rows, c.inner, c.columns));
+        ASSERT_NO_FATAL_FAILURE(check({a, b}, c, true));
+      }
 }
 
-TEST(MatMul, EqualBitsInEveryRun) {
-  omp_set_num_threads(2);
-  for (const ir::MatMul& op : {ir::MatMul{}, ir::MatMul{.transpose_a = true}}) {
-    const Case c{96, 3000, 64};
-    const auto types = types_of(op, c, false);
-    const std::vector inputs{random_floats(stored_elements(types.inputs[0]), 1),
-                             random_floats(stored_elements(types.inputs[1]), 2)};
-    const auto first = run_node(op, types, inputs);
-    for (int i = 0; i < 5; ++i) EXPECT_EQ(run_node(op, types, inputs), first);
-  }
-}
-
-TEST(MatMul, NeverTheReferenceLoops) {
-  for (const Case& c : {Case{4096, 320, 320}, Case{4, 256, 1024}, Case{1, 1280, 1280}, Case{77, 768, 320, 0, 0, 320}})
-    for (bool bias : {false, true}) {
-      const ir::MatMul op{.transpose_b = true};
-      const auto kernel = backend::make_cpu_kernel(op, types_of(op, c, bias));
-      EXPECT_EQ(kernel->choice().find("ref"), std::string::npos) << kernel->choice();
+TEST(MatMul, EqualBitsAtAnyNumberOfThreads) {
+  for (const ir::MatMul& op : {ir::MatMul{}, ir::MatMul{.transpose_a = true}, ir::MatMul{.transpose_b = true}})
+    for (const Case& c : {Case{96, 3000, 64}, Case{203, 701, 150}, Case{16, 100, 700}}) {
+      const auto types = types_of(op, c, false);
+      const std::vector inputs{random_floats(stored_elements(types.inputs[0]), 1),
+                               random_floats(stored_elements(types.inputs[1]), 2)};
+      omp_set_num_threads(1);
+      const auto first = run_node(op, types, inputs);
+      for (int threads : {2, 3, 4, 4}) {
+        omp_set_num_threads(threads);
+        EXPECT_EQ(run_node(op, types, inputs), first);
+      }
     }
+  omp_set_num_threads(2);
 }
 
 }  // namespace
