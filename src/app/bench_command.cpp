@@ -35,16 +35,20 @@ int bench(config::BenchConfig config, comm::Communicator& communicator, Backend&
   spec.ranks = communicator.size();
   require(*config.train.accumulation == 1, Exit::BadConfig, "bench measures one pass per step: accumulation must be 1");
   const int shards = config.train.optimizer.shard == config::Shard::Off ? 1 : spec.ranks;
-  const train::ParameterIo parameters(table, *backend.lowering, config.train.comm.bucket_mib << 20, spec.gradient_type(), shards);
+  const train::ParameterIo parameters(table, *backend.lowering, config.train.comm.bucket_mib << 20,
+                                      spec.gradient_type(), shards);
   spec.storage = &parameters.storage();
   const auto side = model.unet.sample_size;
-  const auto latent = config.latent.empty() ? std::vector<std::int64_t>{model.unet.in_channels, side, side} : config.latent;
-  const auto context = config.context.empty() ? std::vector<std::int64_t>{kTextTokens, model.unet.cross_attention_dim} : config.context;
+  const auto latent =
+      config.latent.empty() ? std::vector<std::int64_t>{model.unet.in_channels, side, side} : config.latent;
+  const auto context =
+      config.context.empty() ? std::vector<std::int64_t>{kTextTokens, model.unet.cross_attention_dim} : config.context;
   const auto batch_size = *config.train.batch_size;
   const train::BatchSpec batch{{batch_size, latent[0], latent[1], latent[2]}, context[0], context[1], false};
   exec::ProgramSet programs(*backend.lowering, parameters.storage());
-  const int program = programs.add("step", train::build_step(spec, train::Role::Step,
-                                                             train::training_loss(spec, batch, {.schedule = model.schedule})));
+  const int program = programs.add(
+      "step",
+      train::build_step(spec, train::Role::Step, train::training_loss(spec, batch, {.schedule = model.schedule})));
   programs.compile();
   programs.bind(*backend.device, communicator);
   const train::StateAccess access{spec, parameters, programs, *backend.device, communicator};
@@ -74,7 +78,8 @@ int bench(config::BenchConfig config, comm::Communicator& communicator, Backend&
   std::sort(seconds.begin(), seconds.end());
   const double median = seconds[seconds.size() / 2];
   const auto& graph = programs.programs()[0].graph;
-  const auto flops = static_cast<double>(plan::graph_flops(graph, ir::Phase::Forward) + plan::graph_flops(graph, ir::Phase::Backward));
+  const auto flops =
+      static_cast<double>(plan::graph_flops(graph, ir::Phase::Forward) + plan::graph_flops(graph, ir::Phase::Backward));
   nlohmann::ordered_json json;
   json["device"] = backend.device->description();
   json["ranks"] = communicator.size();
@@ -84,7 +89,8 @@ int bench(config::BenchConfig config, comm::Communicator& communicator, Backend&
   json["step_ms"] = {{"min", 1e3 * seconds.front()}, {"median", 1e3 * median}, {"max", 1e3 * seconds.back()}};
   json["samples_per_second"] = static_cast<double>(batch_size * communicator.size()) / median;
   json["tflop_per_second_per_rank"] = flops / median * 1e-12;
-  for (int p = 0; p < 5; ++p) json["phase_ms"][name_of(static_cast<ir::Phase>(p))] = 1e3 * phases[static_cast<std::size_t>(p)];
+  for (int p = 0; p < 5; ++p)
+    json["phase_ms"][name_of(static_cast<ir::Phase>(p))] = 1e3 * phases[static_cast<std::size_t>(p)];
   json["planned_bytes"] = programs.total_bytes();
   if (communicator.rank() == 0) {
     if (config.json) {

@@ -29,7 +29,8 @@ io::LdmNames ldm_names(const nn::UnetConfig& unet) {
   const bool uniform = std::all_of(unet.layers_per_block.begin(), unet.layers_per_block.end(),
                                    [&](auto n) { return n == unet.layers_per_block.front(); });
   require(uniform, Exit::BadConfig, "single-file checkpoints need the same layers_per_block at every level");
-  return io::LdmNames({static_cast<int>(unet.levels()), static_cast<int>(unet.layers_per_block.front()), unet.up_attention});
+  return io::LdmNames(
+      {static_cast<int>(unet.levels()), static_cast<int>(unet.layers_per_block.front()), unet.up_attention});
 }
 
 // Diffusers form: a unet folder with config.json; single-file form: one safetensors file under LDM names.
@@ -57,8 +58,9 @@ void check_weights(const train::RunModel& model) {
   const nn::ParameterTable table(model.unet);
   for (const auto& entry : table.entries()) {
     const auto* tensor = model.weights->find(entry.name);
-    require(tensor != nullptr && tensor->shape.count() == entry.shape.count(), Exit::BadData, "{}: {} {} is missing or has another shape",
-            model.weights->place().weights.string(), entry.name, entry.shape.text());
+    require(tensor != nullptr && tensor->shape.count() == entry.shape.count(), Exit::BadData,
+            "{}: {} {} is missing or has another shape", model.weights->place().weights.string(), entry.name,
+            entry.shape.text());
   }
   require(table.entries().size() == model.weights->tensors().size(), Exit::BadData,
           "{} holds {} tensors, its config.json describes {}", model.weights->place().weights.string(),
@@ -71,8 +73,8 @@ int run(const config::ConvertConfig& config, Invocation& invocation) {
   if (invocation.environment.rank != 0) return 0;
   const auto model = train::open_model(config.input, config.model_config,
                                        config.ema ? io::WeightChoice::Average : io::WeightChoice::Trained);
-  require(!config.ema || model.weights->place().is_average || fs::exists(fs::path(config.input) / "final"), Exit::MissingInput,
-          "{} holds no averaged weights (unet_ema)", config.input);
+  require(!config.ema || model.weights->place().is_average || fs::exists(fs::path(config.input) / "final"),
+          Exit::MissingInput, "{} holds no averaged weights (unet_ema)", config.input);
   check_weights(model);
   const fs::path output(config.output);
   const bool ldm = config.format == config::WeightFormat::Ldm;

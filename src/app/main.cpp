@@ -29,7 +29,8 @@ void set_log_level(const config::CommandConfig& config) {
 
 int run(int argc, char** argv) {
   require_instruction_set();
-  app::Invocation invocation{config::parse_command_line(argc, argv), {argv + 1, argv + argc}, comm::discover_environment()};
+  app::Invocation invocation{
+      config::parse_command_line(argc, argv), {argv + 1, argv + argc}, comm::discover_environment()};
   auto& parsed = invocation.parsed;
   if (parsed.output) {
     std::cout << *parsed.output << std::flush;
@@ -42,7 +43,8 @@ int run(int argc, char** argv) {
   backend::prefer_passive_threads(argv);
   log::set_rank(invocation.environment.rank, invocation.environment.ranks);
   set_log_level(parsed.config);
-  return std::visit([&](auto config) { return app::run(std::move(config), invocation); }, config::CommandConfig(parsed.config));
+  return std::visit([&](auto config) { return app::run(std::move(config), invocation); },
+                    config::CommandConfig(parsed.config));
 }
 
 }  // namespace

@@ -31,7 +31,8 @@ int threads_per_rank(const comm::Environment& environment) {
 
 Backend make_backend(config::Device device, const comm::Environment& environment) {
   require(device != config::Device::Cuda, Exit::NoDevice,
-          "--device cuda, but this build has the CPU backend only. Use --device cpu, or build where the CUDA backend is supported");
+          "--device cuda, but this build has the CPU backend only. Use --device cpu, or build where the CUDA backend "
+          "is supported");
   const int threads = threads_per_rank(environment);
   return {config::Device::Cpu, backend::make_cpu_lowering(threads), backend::make_cpu_device(threads)};
 }

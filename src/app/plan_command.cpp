@@ -30,7 +30,12 @@ class Planner {
  public:
   Planner(const config::PlanConfig& config, const config::Batch& batch, const nn::UnetConfig& unet,
           const backend::Lowering& lowering, DType compute)
-      : config_(config), batch_(batch), unet_(unet), table_(unet, config.model.freeze), lowering_(lowering), compute_(compute) {}
+      : config_(config),
+        batch_(batch),
+        unet_(unet),
+        table_(unet, config.model.freeze),
+        lowering_(lowering),
+        compute_(compute) {}
 
   [[nodiscard]] const nn::ParameterTable& table() const { return table_; }
 
@@ -54,10 +59,12 @@ class Planner {
     e.spec.update.ema = ema();
     e.spec.update.dynamic_loss_scale = compute_ == DType::F16;
     const int shards = config_.shard == config::Shard::Off ? 1 : e.spec.ranks;
-    e.parameters = std::make_unique<train::ParameterIo>(table_, lowering_, config_.bucket_mib << 20, e.spec.gradient_type(), shards);
+    e.parameters = std::make_unique<train::ParameterIo>(table_, lowering_, config_.bucket_mib << 20,
+                                                        e.spec.gradient_type(), shards);
     e.spec.storage = &e.parameters->storage();
     e.programs = std::make_unique<exec::ProgramSet>(lowering_, e.parameters->storage());
-    const train::BatchSpec batch{{batch_size, latent()[0], latent()[1], latent()[2]}, context()[0], context()[1], false};
+    const train::BatchSpec batch{
+        {batch_size, latent()[0], latent()[1], latent()[2]}, context()[0], context()[1], false};
     const auto loss = train::training_loss(e.spec, batch, {.schedule = {}, .caption_dropout = 0.1});
     auto add = [&](train::Role role) {
       const auto chosen = train::choose_recompute(e.spec, role, loss, lowering_, config_.model.recompute_mib << 20);
@@ -106,7 +113,8 @@ class Planner {
 
 std::string grouped(std::int64_t number) {
   auto text = std::to_string(number);
-  for (auto at = static_cast<std::int64_t>(text.size()) - 3; at > 0; at -= 3) text.insert(static_cast<std::size_t>(at), ",");
+  for (auto at = static_cast<std::int64_t>(text.size()) - 3; at > 0; at -= 3)
+    text.insert(static_cast<std::size_t>(at), ",");
   return text;
 }
 
@@ -118,7 +126,8 @@ int run(const config::PlanConfig& config, Invocation& invocation) {
   const auto device = config.target.starts_with("cpu") ? config::Device::Cpu : config::Device::Cuda;
   const auto precision = config::resolve_precision(config.precision, device);
   const auto model = train::open_model(config.model.path, config.model.config);
-  const auto batch = config::resolve_batch(config.batch_size, config.total_batch_size, config.accumulation, config.num_gpus);
+  const auto batch =
+      config::resolve_batch(config.batch_size, config.total_batch_size, config.accumulation, config.num_gpus);
   const Planner planner(config, batch, model.unet, *lowering, train::compute_type(precision));
   const auto e = planner.estimate(batch.batch_size);
   const auto& program = e.programs->programs()[static_cast<std::size_t>(e.update)];
@@ -137,7 +146,8 @@ int run(const config::PlanConfig& config, Invocation& invocation) {
   json["backward_flops"] = plan::graph_flops(program.graph, ir::Phase::Backward);
   for (int a = 0; a < ir::kArenas; ++a) {
     const auto arena = static_cast<ir::Arena>(a);
-    if (arena != ir::Arena::Workspace) json["bytes"][name_of(arena)] = e.programs->arena_bytes()[static_cast<std::size_t>(a)];
+    if (arena != ir::Arena::Workspace)
+      json["bytes"][name_of(arena)] = e.programs->arena_bytes()[static_cast<std::size_t>(a)];
   }
   json["bytes"]["total"] = e.programs->total_bytes();
   std::int64_t need = 0;
@@ -156,7 +166,9 @@ int run(const config::PlanConfig& config, Invocation& invocation) {
     std::cout << json.dump(2) << std::endl;
     return 0;
   }
-  auto line = [](std::string_view name, const std::string& value) { std::cout << fmt::format("{:<24}{:>20}\n", name, value); };
+  auto line = [](std::string_view name, const std::string& value) {
+    std::cout << fmt::format("{:<24}{:>20}\n", name, value);
+  };
   line("target", lowering->target());
   line("precision", std::string(config::name_of(precision)));
   line("parameters", grouped(planner.table().parameter_count()));
@@ -174,7 +186,8 @@ int run(const config::PlanConfig& config, Invocation& invocation) {
     if (bytes.get<std::int64_t>() > 0) line(name + " per step", plan::bytes_text(bytes.get<std::int64_t>()));
   std::cout << plan::print_peak(program.graph, program.plan, 8);
   if (config.memory_gib)
-    std::cout << fmt::format("largest batch_size within {} GiB: {}\n", *config.memory_gib, json["largest_batch_size"].get<std::int64_t>());
+    std::cout << fmt::format("largest batch_size within {} GiB: {}\n", *config.memory_gib,
+                             json["largest_batch_size"].get<std::int64_t>());
   for (auto stage : config.print) {
     if (stage == config::Stage::Graph) std::cout << ir::print(program.graph);
     if (stage == config::Stage::Schedule) std::cout << plan::print_schedule(program.graph, program.plan);

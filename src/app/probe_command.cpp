@@ -14,12 +14,10 @@
 namespace ldmpi::app {
 namespace {
 
-
-
 std::vector<float> read(const io::SafetensorsFile& file, std::string_view name, const Shape& shape) {
   const auto& tensor = file.at(name);
-  require(tensor.shape == shape, Exit::BadData, "{}: {} has shape {}, expected {}", file.path().string(), name, tensor.shape.text(),
-          shape.text());
+  require(tensor.shape == shape, Exit::BadData, "{}: {} has shape {}, expected {}", file.path().string(), name,
+          tensor.shape.text(), shape.text());
   std::vector<float> values(static_cast<std::size_t>(shape.count()));
   file.read_float(tensor, values);
   return values;
@@ -27,8 +25,9 @@ std::vector<float> read(const io::SafetensorsFile& file, std::string_view name, 
 
 std::vector<float> read_timesteps(const io::SafetensorsFile& file, std::int64_t count) {
   const auto& tensor = file.at("timesteps");
-  require(tensor.shape == Shape{count} && tensor.dtype == DType::I64, Exit::BadData, "{}: timesteps must be i64 [{}], not {} {}",
-          file.path().string(), count, name_of(tensor.dtype), tensor.shape.text());
+  require(tensor.shape == Shape{count} && tensor.dtype == DType::I64, Exit::BadData,
+          "{}: timesteps must be i64 [{}], not {} {}", file.path().string(), count, name_of(tensor.dtype),
+          tensor.shape.text());
   std::vector<std::int64_t> integers(static_cast<std::size_t>(count));
   file.read(tensor, std::as_writable_bytes(std::span(integers)));
   return {integers.begin(), integers.end()};
@@ -49,18 +48,19 @@ int run(const config::ProbeConfig& config, Invocation& invocation) {
   const io::SafetensorsFile input(config.input);
   const auto& sample = input.at("sample").shape;
   const auto& context = input.at("encoder_hidden_states").shape;
-  require(sample.rank() == 4 && sample[1] == model.unet.in_channels, Exit::BadData, "{}: sample must be [N,{},H,W], not {}",
-          config.input, model.unet.in_channels, sample.text());
+  require(sample.rank() == 4 && sample[1] == model.unet.in_channels, Exit::BadData,
+          "{}: sample must be [N,{},H,W], not {}", config.input, model.unet.in_channels, sample.text());
   require(context.rank() == 3 && context[0] == sample[0] && context[2] == model.unet.cross_attention_dim, Exit::BadData,
-          "{}: encoder_hidden_states must be [{},T,{}], not {}", config.input, sample[0], model.unet.cross_attention_dim,
-          context.text());
+          "{}: encoder_hidden_states must be [{},T,{}], not {}", config.input, sample[0],
+          model.unet.cross_attention_dim, context.text());
 
   const nn::ParameterTable table(model.unet);
   train::StepSpec spec;
   spec.unet = &model.unet;
   spec.table = &table;
   spec.compute = train::compute_type(precision);
-  const train::ParameterIo parameters(table, *backend.lowering, std::numeric_limits<std::int64_t>::max(), spec.compute, 1);
+  const train::ParameterIo parameters(table, *backend.lowering, std::numeric_limits<std::int64_t>::max(), spec.compute,
+                                      1);
   spec.storage = &parameters.storage();
   exec::ProgramSet programs(*backend.lowering, parameters.storage());
   const train::BatchSpec batch{sample, context[1], context[2], false};
@@ -91,7 +91,8 @@ int run(const config::ProbeConfig& config, Invocation& invocation) {
   std::vector<Result> results;
   auto take = [&](std::string name, std::string_view output_label, const Shape& shape) {
     Result result{{std::move(name), DType::F32, shape}, std::vector<float>(static_cast<std::size_t>(shape.count()))};
-    programs.read_output(program, std::string(output_label), result.values.data(), result.values.size() * sizeof(float));
+    programs.read_output(program, std::string(output_label), result.values.data(),
+                         result.values.size() * sizeof(float));
     results.push_back(std::move(result));
   };
   take("output", train::label::kPrediction, output);
@@ -100,10 +101,11 @@ int run(const config::ProbeConfig& config, Invocation& invocation) {
   take("input_grad.sample", "input_grad.sample", sample);
   take("input_grad.encoder_hidden_states", "input_grad.context", context);
   if (model.unet.text_time) take("input_grad.text_embeds", "input_grad.pooled", pooled);
-  const auto gradients = exec::download_arena(programs, *backend.device, ir::Arena::Gradients, parameters.storage().trainable,
-                                              spec.gradient_type());
+  const auto gradients = exec::download_arena(programs, *backend.device, ir::Arena::Gradients,
+                                              parameters.storage().trainable, spec.gradient_type());
   for (const auto& entry : table.entries()) {
-    Result result{{"grad." + entry.name, DType::F32, entry.shape}, std::vector<float>(static_cast<std::size_t>(entry.shape.count()))};
+    Result result{{"grad." + entry.name, DType::F32, entry.shape},
+                  std::vector<float>(static_cast<std::size_t>(entry.shape.count()))};
     parameters.read(entry, gradients, result.values);
     results.push_back(std::move(result));
   }
@@ -112,7 +114,8 @@ int run(const config::ProbeConfig& config, Invocation& invocation) {
   io::SafetensorsWriter writer(config.output, specs);
   for (std::size_t i = 0; i < results.size(); ++i) (void)writer.write(i, results[i].values);
   writer.finish();
-  log::info("loss {:.8f}; {} tensors written to {}", static_cast<double>(results[1].values[0]), results.size(), config.output);
+  log::info("loss {:.8f}; {} tensors written to {}", static_cast<double>(results[1].values[0]), results.size(),
+            config.output);
   return 0;
 }
 

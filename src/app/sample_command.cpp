@@ -27,14 +27,16 @@ constexpr int kGridColumns = 10;
 train::SamplingFacts find_facts(const config::SampleConfig& config, const train::RunModel& model) {
   train::SamplingFacts facts;
   const auto file = model.weights->place().weights.parent_path().parent_path() / train::kSamplingFactsFile;
-  if (std::filesystem::exists(file)) facts = train::parse_sampling_facts(io::read_text_file(file, 1 << 20), file.string());
+  if (std::filesystem::exists(file))
+    facts = train::parse_sampling_facts(io::read_text_file(file, 1 << 20), file.string());
   if (!config.text_encoder.empty()) facts.text_encoder = config.text_encoder;
   if (!config.latent.empty()) facts.latent = Shape(std::span(config.latent));
   if (facts.latent.rank() == 0) facts.latent = {model.unet.in_channels, model.unet.sample_size, model.unet.sample_size};
-  require(facts.latent.rank() == 3 && facts.latent[0] == model.unet.in_channels && facts.latent.count() > 0, Exit::BadConfig,
-          "--latent must be {}xHxW for this model", model.unet.in_channels);
+  require(facts.latent.rank() == 3 && facts.latent[0] == model.unet.in_channels && facts.latent.count() > 0,
+          Exit::BadConfig, "--latent must be {}xHxW for this model", model.unet.in_channels);
   require(!facts.text_encoder.empty(), Exit::BadConfig,
-          "{} does not say how its prompts were encoded: give --text_encoder, e.g. words:v1:8x64:seed=1", config.model_path);
+          "{} does not say how its prompts were encoded: give --text_encoder, e.g. words:v1:8x64:seed=1",
+          config.model_path);
   require(!model.unet.text_time, Exit::BadConfig,
           "models with pooled text (SDXL) need a text encoder that this version does not have");
   return facts;
@@ -43,8 +45,11 @@ train::SamplingFacts find_facts(const config::SampleConfig& config, const train:
 // One network with its weights, asked twice per step: with the prompts and with the negative prompt.
 class Predictor {
  public:
-  Predictor(const config::SampleConfig& config, const train::RunModel& model, const train::SamplingFacts& facts, Backend& backend)
-      : model_(model), table_(model.unet), communicator_(comm::make_communicator({})),
+  Predictor(const config::SampleConfig& config, const train::RunModel& model, const train::SamplingFacts& facts,
+            Backend& backend)
+      : model_(model),
+        table_(model.unet),
+        communicator_(comm::make_communicator({})),
         compute_(train::compute_type(config::resolve_precision(config.precision, backend.kind))),
         parameters_(table_, *backend.lowering, std::numeric_limits<std::int64_t>::max(), compute_, 1),
         programs_(*backend.lowering, parameters_.storage()) {
@@ -54,14 +59,16 @@ class Predictor {
     spec.storage = &parameters_.storage();
     spec.compute = compute_;
     const auto& l = facts.latent;
-    program_ = programs_.add("predict", train::build_prediction(
-                                            spec, {{config.batch_size, l[0], l[1], l[2]}, facts.context[0], facts.context[1], false}));
+    program_ = programs_.add(
+        "predict", train::build_prediction(
+                       spec, {{config.batch_size, l[0], l[1], l[2]}, facts.context[0], facts.context[1], false}));
     programs_.compile();
     programs_.bind(*backend.device, *communicator_);
     exec::upload_arena(programs_, *backend.device, ir::Arena::Weights, parameters_.load(*model.weights), compute_);
   }
 
-  void predict(std::int64_t timestep, std::span<const float> latents, std::span<const float> context, std::span<float> out) {
+  void predict(std::int64_t timestep, std::span<const float> latents, std::span<const float> context,
+               std::span<float> out) {
     const auto samples = programs_.input_type(program_, std::string(train::label::kTimesteps)).count();
     const std::vector<float> timesteps(static_cast<std::size_t>(samples), static_cast<float>(timestep));
     put(train::label::kTimesteps, timesteps);
@@ -93,8 +100,9 @@ void fill_row(std::vector<float>& rows, std::size_t row, const std::vector<float
 
 int run(const config::SampleConfig& config, Invocation& invocation) {
   auto backend = make_backend(config.device, invocation.environment);
-  const auto model = train::open_model(config.model_path, "",
-                                       config.use == config::Weights::Ema ? io::WeightChoice::Average : io::WeightChoice::Trained);
+  const auto model =
+      train::open_model(config.model_path, "",
+                        config.use == config::Weights::Ema ? io::WeightChoice::Average : io::WeightChoice::Trained);
   auto facts = find_facts(config, model);
   const auto encoder = data::TextEncoder::from_id(facts.text_encoder);
   facts.context = encoder->context();
@@ -114,7 +122,8 @@ int run(const config::SampleConfig& config, Invocation& invocation) {
   const auto negative = encoder->encode(config.negative_prompt);
   const auto batch = static_cast<std::size_t>(config.batch_size);
   const auto elements = static_cast<std::size_t>(facts.latent.count());
-  const auto kind = config.sampler == config::Sampler::Ddim ? diffusion::SamplerKind::Ddim : diffusion::SamplerKind::DpmSolverPp;
+  const auto kind =
+      config.sampler == config::Sampler::Ddim ? diffusion::SamplerKind::Ddim : diffusion::SamplerKind::DpmSolverPp;
   std::vector<float> context(batch * negative.size());
   std::vector<float> unconditional(batch * negative.size());
   for (std::size_t row = 0; row < batch; ++row) fill_row(unconditional, row, negative);
@@ -131,15 +140,16 @@ int run(const config::SampleConfig& config, Invocation& invocation) {
       for (std::size_t i = 0; i < elements; ++i) latents[row * elements + i] = draw.normal(i);
     }
     const auto sampler = diffusion::make_sampler(kind, model.schedule, config.steps);
-    diffusion::run_sampler(*sampler, latents, [&](std::int64_t timestep, std::span<const float> x, std::span<float> prediction) {
-      if (config.guidance == 1.0) {
-        predictor.predict(timestep, x, context, prediction);
-        return;
-      }
-      predictor.predict(timestep, x, unconditional, prediction);
-      predictor.predict(timestep, x, context, conditional);
-      diffusion::guide(prediction, conditional, config.guidance);
-    });
+    diffusion::run_sampler(*sampler, latents,
+                           [&](std::int64_t timestep, std::span<const float> x, std::span<float> prediction) {
+                             if (config.guidance == 1.0) {
+                               predictor.predict(timestep, x, context, prediction);
+                               return;
+                             }
+                             predictor.predict(timestep, x, unconditional, prediction);
+                             predictor.predict(timestep, x, context, conditional);
+                             diffusion::guide(prediction, conditional, config.guidance);
+                           });
     for (std::size_t row = 0; row < batch && first + row < images; ++row) {
       const auto one = std::span<const float>(latents).subspan(row * elements, elements);
       require(std::all_of(one.begin(), one.end(), [](float v) { return v - v == 0; }), Exit::Numerical,
@@ -152,8 +162,8 @@ int run(const config::SampleConfig& config, Invocation& invocation) {
     log::info("{} of {} pictures", std::min(first + batch, images), images);
   }
   const std::filesystem::path out(config.out);
-  const std::vector<io::TensorSpec> specs{{"latents", DType::F32,
-                                           {static_cast<std::int64_t>(images), facts.latent[0], facts.latent[1], facts.latent[2]}}};
+  const std::vector<io::TensorSpec> specs{
+      {"latents", DType::F32, {static_cast<std::int64_t>(images), facts.latent[0], facts.latent[1], facts.latent[2]}}};
   io::SafetensorsWriter writer(out / "latents.safetensors", specs);
   (void)writer.write(std::size_t{0}, all_latents);
   writer.finish();

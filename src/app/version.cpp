@@ -16,7 +16,8 @@ std::string version_text() {
 
 int run(const config::ReportConfig& config, Invocation& invocation) {
   if (invocation.environment.rank != 0) return 0;
-  const std::filesystem::path target = config.out.empty() ? std::filesystem::path(config.run) / "report.html" : std::filesystem::path(config.out);
+  const std::filesystem::path target =
+      config.out.empty() ? std::filesystem::path(config.run) / "report.html" : std::filesystem::path(config.out);
   train::write_report(config.run, target);
   fmt::print("{}\n", target.string());
   return 0;

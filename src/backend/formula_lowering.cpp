@@ -1,7 +1,7 @@
 #include "backend/formula_lowering.h"
 
-#include <algorithm>
 #include <fmt/ranges.h>
+#include <algorithm>
 
 #include <array>
 
@@ -11,7 +11,9 @@ namespace {
 constexpr std::size_t kConvolutionWorkspace = std::size_t{64} << 20;
 constexpr std::size_t kMatMulWorkspace = std::size_t{32} << 20;  // what cuBLASLt asks for on Hopper
 
-std::int64_t padded(std::int64_t channels) { return (channels + 7) / 8 * 8; }
+std::int64_t padded(std::int64_t channels) {
+  return (channels + 7) / 8 * 8;
+}
 
 class FormulaLowering final : public Lowering {
  public:
@@ -32,7 +34,8 @@ class FormulaLowering final : public Lowering {
       answer.workspace_bytes = static_cast<std::size_t>(q.count() * 4 + types.inputs[5].count() * 4);
     } else if (std::holds_alternative<ir::GroupNormGrad>(op) || std::holds_alternative<ir::LayerNormGrad>(op) ||
                std::holds_alternative<ir::SumRows>(op)) {
-      answer.workspace_bytes = static_cast<std::size_t>(types.inputs.back().columns() + types.inputs[0].columns()) * 4 * 256;
+      answer.workspace_bytes =
+          static_cast<std::size_t>(types.inputs.back().columns() + types.inputs[0].columns()) * 4 * 256;
     } else if (std::holds_alternative<ir::SumSquares>(op)) {
       answer.workspace_bytes = 4096 * sizeof(double);
     } else if (std::holds_alternative<ir::Unary>(op) || std::holds_alternative<ir::UnaryGrad>(op) ||
@@ -81,7 +84,8 @@ class FormulaLowering final : public Lowering {
 std::unique_ptr<Lowering> make_formula_lowering(const std::string& target) {
   constexpr std::array kTargets{"cuda", "cuda:a100", "cuda:h100", "cuda:h200", "cuda:b200", "cuda:rtx4090"};
   const bool known = std::find(kTargets.begin(), kTargets.end(), target) != kTargets.end();
-  require(known, Exit::BadConfig, "--target {}: unknown. Known are cpu, cpu:threads=N, {}", target, fmt::join(kTargets, ", "));
+  require(known, Exit::BadConfig, "--target {}: unknown. Known are cpu, cpu:threads=N, {}", target,
+          fmt::join(kTargets, ", "));
   return std::make_unique<FormulaLowering>(target);
 }
 

@@ -25,12 +25,18 @@ struct KernelArgs {
   void* workspace = nullptr;
 
   template <typename T>
-  [[nodiscard]] const T* in(std::size_t i) const { return static_cast<const T*>(inputs[i]); }
+  [[nodiscard]] const T* in(std::size_t i) const {
+    return static_cast<const T*>(inputs[i]);
+  }
   template <typename T>
-  [[nodiscard]] T* out(std::size_t i) const { return static_cast<T*>(outputs[i]); }
+  [[nodiscard]] T* out(std::size_t i) const {
+    return static_cast<T*>(outputs[i]);
+  }
   /// An input that the op updates in place (Op::writes).
   template <typename T>
-  [[nodiscard]] T* in_out(std::size_t i) const { return static_cast<T*>(const_cast<void*>(inputs[i])); }
+  [[nodiscard]] T* in_out(std::size_t i) const {
+    return static_cast<T*>(const_cast<void*>(inputs[i]));
+  }
 };
 
 /// One node prepared for fixed types.
@@ -49,10 +55,10 @@ using KernelPtr = std::unique_ptr<const Kernel>;
 
 /// What a backend says about a node while lowering.
 struct NodeAnswer {
-  std::size_t workspace_bytes = 0;   ///< upper bound of the scratch the kernel will need
-  bool pitched_inputs = false;       ///< every input may have any pitch
-  bool pitched_outputs = false;      ///< every output may have any pitch
-  bool overwrites_first = false;     ///< output 0 may take the place of a dying input 0 of equal type
+  std::size_t workspace_bytes = 0;  ///< upper bound of the scratch the kernel will need
+  bool pitched_inputs = false;      ///< every input may have any pitch
+  bool pitched_outputs = false;     ///< every output may have any pitch
+  bool overwrites_first = false;    ///< output 0 may take the place of a dying input 0 of equal type
 };
 
 /// How a parameter block is stored: `elements` include padding, which stays zero.

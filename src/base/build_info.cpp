@@ -4,9 +4,13 @@
 
 namespace ldmpi {
 
-std::string version() { return LDMPI_VERSION; }
+std::string version() {
+  return LDMPI_VERSION;
+}
 
-std::string build_id() { return fmt::format("ldmpi {} {} {} c++{}", LDMPI_VERSION, __VERSION__, LDMPI_MARCH, __cplusplus); }
+std::string build_id() {
+  return fmt::format("ldmpi {} {} {} c++{}", LDMPI_VERSION, __VERSION__, LDMPI_MARCH, __cplusplus);
+}
 
 void require_instruction_set() {
 #if defined(__x86_64__) && defined(__AVX2__)

@@ -12,16 +12,16 @@ namespace ldmpi {
 /// Exit codes of every program of the project, the same under mpirun and srun (docs/running.md).
 enum class Exit : int {
   Done = 0,
-  BadData = 65,        ///< damaged or wrong data, weights, model config.json
-  MissingInput = 66,   ///< an input file or folder does not exist
-  NoDevice = 69,       ///< no usable device, driver or library
-  Internal = 70,       ///< a defect of the program itself
-  CannotCreate = 73,   ///< output cannot be created, run folder in use
-  IoError = 74,        ///< I/O error while running
-  Requeue = 75,        ///< stopped in order: start the same command again
-  Numerical = 76,      ///< numerical failure
-  NoPermission = 77,   ///< permission denied
-  BadConfig = 78,      ///< unknown, malformed or contradictory option
+  BadData = 65,       ///< damaged or wrong data, weights, model config.json
+  MissingInput = 66,  ///< an input file or folder does not exist
+  NoDevice = 69,      ///< no usable device, driver or library
+  Internal = 70,      ///< a defect of the program itself
+  CannotCreate = 73,  ///< output cannot be created, run folder in use
+  IoError = 74,       ///< I/O error while running
+  Requeue = 75,       ///< stopped in order: start the same command again
+  Numerical = 76,     ///< numerical failure
+  NoPermission = 77,  ///< permission denied
+  BadConfig = 78,     ///< unknown, malformed or contradictory option
 };
 
 /// An error with a message for the user (what, where, why, how to fix) and the exit code it ends the process with.
@@ -43,7 +43,8 @@ template <typename... Args>
 /// Throws Error(code) with a formatted message unless `condition` holds. For conditions that the outside world causes.
 template <typename... Args>
 void require(bool condition, Exit code, fmt::format_string<Args...> format, Args&&... args) {
-  if (!condition) [[unlikely]] fail(code, format, std::forward<Args>(args)...);
+  if (!condition) [[unlikely]]
+    fail(code, format, std::forward<Args>(args)...);
 }
 
 /// Throws Error(Exit::Internal) naming file and line; the body of LDMPI_CHECK.

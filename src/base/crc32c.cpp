@@ -27,11 +27,19 @@ constexpr auto kTables = [] {
 }();
 
 #if defined(__SSE4_2__)
-std::uint32_t step8(std::uint32_t crc, std::uint64_t word) { return static_cast<std::uint32_t>(_mm_crc32_u64(crc, word)); }
-std::uint32_t step1(std::uint32_t crc, std::uint8_t byte) { return _mm_crc32_u8(crc, byte); }
+std::uint32_t step8(std::uint32_t crc, std::uint64_t word) {
+  return static_cast<std::uint32_t>(_mm_crc32_u64(crc, word));
+}
+std::uint32_t step1(std::uint32_t crc, std::uint8_t byte) {
+  return _mm_crc32_u8(crc, byte);
+}
 #elif defined(__ARM_FEATURE_CRC32)
-std::uint32_t step8(std::uint32_t crc, std::uint64_t word) { return __crc32cd(crc, word); }
-std::uint32_t step1(std::uint32_t crc, std::uint8_t byte) { return __crc32cb(crc, byte); }
+std::uint32_t step8(std::uint32_t crc, std::uint64_t word) {
+  return __crc32cd(crc, word);
+}
+std::uint32_t step1(std::uint32_t crc, std::uint8_t byte) {
+  return __crc32cb(crc, byte);
+}
 #else
 std::uint32_t step8(std::uint32_t crc, std::uint64_t word) {
   word ^= crc;
@@ -39,7 +47,9 @@ std::uint32_t step8(std::uint32_t crc, std::uint64_t word) {
   for (std::size_t i = 0; i < 8; ++i) next ^= kTables[7 - i][(word >> (8 * i)) & 0xffU];
   return next;
 }
-std::uint32_t step1(std::uint32_t crc, std::uint8_t byte) { return (crc >> 8) ^ kTables[0][(crc ^ byte) & 0xffU]; }
+std::uint32_t step1(std::uint32_t crc, std::uint8_t byte) {
+  return (crc >> 8) ^ kTables[0][(crc ^ byte) & 0xffU];
+}
 #endif
 
 // Multiplies the CRC state by x^(8*4096) mod P by way of four byte-indexed tables, so that three independent

@@ -21,7 +21,9 @@ enum class DType : std::uint8_t { F32, BF16, F16, F64, I64, I32, U32, U8 };
 /// The inverse of name_of; also accepts fp32, fp16. Nothing if the name is unknown.
 [[nodiscard]] std::optional<DType> dtype_from_name(std::string_view name) noexcept;
 
-[[nodiscard]] constexpr bool is_half(DType type) noexcept { return type == DType::BF16 || type == DType::F16; }
+[[nodiscard]] constexpr bool is_half(DType type) noexcept {
+  return type == DType::BF16 || type == DType::F16;
+}
 
 /// bfloat16 bits of x, rounded to nearest even; NaN stays a quiet NaN.
 [[nodiscard]] inline std::uint16_t to_bf16(float x) noexcept {

@@ -96,9 +96,10 @@ struct Draw {
 
   /// Four words for elements 4*block .. 4*block+3 (block < 2^28).
   [[nodiscard]] LDMPI_HOST_DEVICE Philox4 words(std::uint64_t block) const {
-    return philox({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(index),
-                   static_cast<std::uint32_t>(index >> 32), (static_cast<std::uint32_t>(block >> 32) << 8) |
-                   static_cast<std::uint32_t>(purpose)}, seed);
+    return philox(
+        {static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32),
+         (static_cast<std::uint32_t>(block >> 32) << 8) | static_cast<std::uint32_t>(purpose)},
+        seed);
   }
   [[nodiscard]] LDMPI_HOST_DEVICE std::uint32_t bits(std::uint64_t i) const {
     const Philox4 r = words(i >> 2);

@@ -21,6 +21,8 @@ std::int64_t Shape::count() const noexcept {
   return product;
 }
 
-std::string Shape::text() const { return fmt::format("[{}]", fmt::join(extents(), ",")); }
+std::string Shape::text() const {
+  return fmt::format("[{}]", fmt::join(extents(), ","));
+}
 
 }  // namespace ldmpi

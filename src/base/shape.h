@@ -19,8 +19,12 @@ class Shape {
 
   [[nodiscard]] int rank() const noexcept { return rank_; }
   /// Extent of axis i; negative i counts from the end.
-  [[nodiscard]] std::int64_t operator[](int i) const noexcept { return extents_[static_cast<std::size_t>(i < 0 ? i + rank_ : i)]; }
-  [[nodiscard]] std::span<const std::int64_t> extents() const noexcept { return {extents_.data(), static_cast<std::size_t>(rank_)}; }
+  [[nodiscard]] std::int64_t operator[](int i) const noexcept {
+    return extents_[static_cast<std::size_t>(i < 0 ? i + rank_ : i)];
+  }
+  [[nodiscard]] std::span<const std::int64_t> extents() const noexcept {
+    return {extents_.data(), static_cast<std::size_t>(rank_)};
+  }
   /// Product of all extents; 1 for rank 0.
   [[nodiscard]] std::int64_t count() const noexcept;
   /// "[2,320,64,64]"

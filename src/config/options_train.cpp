@@ -167,7 +167,10 @@ void add_house(OptionTable& table, TrainConfig& c) {
   table.group("Logging");
   table.add("log.every", c.log.every, "optimizer steps between two progress lines").positive();
   table.add("log.tensorboard", c.log.tensorboard, "write TensorBoard event files beside metrics.jsonl");
-  table.add("log.draws", c.log.draws, "write sample, draw, timestep and first noise of every row to logs/draws-rank-*.tsv").rare();
+  table
+      .add("log.draws", c.log.draws,
+           "write sample, draw, timestep and first noise of every row to logs/draws-rank-*.tsv")
+      .rare();
   add_log_level(table, c.log.level);
   table.group("Communication");
   table.add("comm.bucket_mib", c.comm.bucket_mib, "MiB of gradients in one all-reduce").within(1, 65536).rare();

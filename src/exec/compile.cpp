@@ -11,7 +11,9 @@ namespace {
 
 constexpr std::int64_t kAlign = 64;
 
-std::size_t index(ir::Arena arena) { return static_cast<std::size_t>(arena); }
+std::size_t index(ir::Arena arena) {
+  return static_cast<std::size_t>(arena);
+}
 
 }  // namespace
 
@@ -95,7 +97,8 @@ plan::PlanInputs ProgramSet::plan_inputs(const Program& program) const {
   inputs.facts = program.facts;
   inputs.parameter_elements = [this](const Shape& shape) { return lowering_.weight_layout(shape).elements; };
   inputs.source_place = [this](const ir::Node& node) -> plan::Place {
-    if (const auto* input = std::get_if<ir::Input>(&node.op)) return {ir::Arena::Inputs, input_slots_.at(input->label), 0};
+    if (const auto* input = std::get_if<ir::Input>(&node.op))
+      return {ir::Arena::Inputs, input_slots_.at(input->label), 0};
     if (const auto* constant = std::get_if<ir::Constant>(&node.op))
       return {ir::Arena::Constants, constant_slots_.at(constant->label), 0};
     const auto& persistent = std::get<ir::Persistent>(node.op);
@@ -113,8 +116,10 @@ plan::PlanInputs ProgramSet::plan_inputs(const Program& program) const {
     DType dtype = DType::F32;
     for (const auto& [value, bound] : program.graph.bindings())
       if (bound == binding) dtype = program.graph.type(value).dtype;
-    return {binding.arena, storage_.blocks.at(static_cast<std::size_t>(binding.block)).begin *
-                               static_cast<std::int64_t>(size_of(dtype)), 0};
+    return {
+        binding.arena,
+        storage_.blocks.at(static_cast<std::size_t>(binding.block)).begin * static_cast<std::int64_t>(size_of(dtype)),
+        0};
   };
   return inputs;
 }

@@ -6,7 +6,8 @@ namespace ldmpi::exec {
 
 void ParameterBorder::read(int block, std::span<const float> flat, std::span<float> canonical) const {
   const auto& view = blocks_.at(static_cast<std::size_t>(block));
-  lowering_.unpack(view.shape, flat.subspan(static_cast<std::size_t>(view.run.begin), static_cast<std::size_t>(view.run.size())),
+  lowering_.unpack(view.shape,
+                   flat.subspan(static_cast<std::size_t>(view.run.begin), static_cast<std::size_t>(view.run.size())),
                    canonical);
 }
 
@@ -16,8 +17,8 @@ void ParameterBorder::write(int block, std::span<const float> canonical, std::sp
                  flat.subspan(static_cast<std::size_t>(view.run.begin), static_cast<std::size_t>(view.run.size())));
 }
 
-std::vector<float> download_arena(const ProgramSet& set, backend::Device& device, ir::Arena arena, std::int64_t elements,
-                                  DType dtype) {
+std::vector<float> download_arena(const ProgramSet& set, backend::Device& device, ir::Arena arena,
+                                  std::int64_t elements, DType dtype) {
   std::vector<float> flat(static_cast<std::size_t>(elements));
   if (flat.empty()) return flat;
   if (dtype == DType::F32) {
@@ -30,7 +31,8 @@ std::vector<float> download_arena(const ProgramSet& set, backend::Device& device
   return flat;
 }
 
-void upload_arena(const ProgramSet& set, backend::Device& device, ir::Arena arena, std::span<const float> flat, DType dtype) {
+void upload_arena(const ProgramSet& set, backend::Device& device, ir::Arena arena, std::span<const float> flat,
+                  DType dtype) {
   if (flat.empty()) return;
   if (dtype == DType::F32) {
     device.upload(set.arena(arena), flat.data(), flat.size_bytes());
@@ -43,7 +45,8 @@ void upload_arena(const ProgramSet& set, backend::Device& device, ir::Arena aren
 
 std::vector<float> gather_shards(const plan::ParameterStorage& storage, comm::Communicator& communicator,
                                  std::span<const float> mine) {
-  if (storage.shards == 1) return communicator.rank() == 0 ? std::vector<float>(mine.begin(), mine.end()) : std::vector<float>{};
+  if (storage.shards == 1)
+    return communicator.rank() == 0 ? std::vector<float>(mine.begin(), mine.end()) : std::vector<float>{};
   const bool root = communicator.rank() == 0;
   std::vector<float> full(root ? static_cast<std::size_t>(storage.trainable) : 0);
   std::vector<float> all;

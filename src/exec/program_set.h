@@ -74,7 +74,7 @@ class ProgramSet {
   plan::ParameterStorage storage_;
   std::vector<Program> programs_;
   std::array<std::int64_t, ir::kArenas> arena_bytes_{};
-  std::map<std::string, std::int64_t> input_slots_;                    ///< label -> offset
+  std::map<std::string, std::int64_t> input_slots_;  ///< label -> offset
   std::map<std::string, std::int64_t> constant_slots_;
   std::map<std::string, std::shared_ptr<const std::vector<float>>> constants_;
   backend::Device* device_ = nullptr;

@@ -24,7 +24,7 @@ struct ProgramSet::Bound {
   std::vector<BoundNode> nodes;
   std::map<int, std::unique_ptr<comm::Request>> requests;  // started collectives, by sequence
   std::vector<std::unique_ptr<comm::Request>> sums;
-  std::vector<comm::Request*> flying;                      // capacity reserved while binding
+  std::vector<comm::Request*> flying;  // capacity reserved while binding
   std::string choices;
 };
 
@@ -57,8 +57,8 @@ void ProgramSet::bind(backend::Device& device, comm::Communicator& communicator)
       for (auto output : node.outputs) step.outputs.push_back(address(output));
       if (const auto* start = std::get_if<ir::StartCollective>(&node.op)) {
         const auto dtype = graph.type(node.inputs[0]).dtype;
-        auto* buffer = static_cast<std::byte*>(address(node.inputs[0])) +
-                       static_cast<std::size_t>(start->begin) * size_of(dtype);
+        auto* buffer =
+            static_cast<std::byte*>(address(node.inputs[0])) + static_cast<std::size_t>(start->begin) * size_of(dtype);
         const auto count = static_cast<std::size_t>(start->end - start->begin);
         const auto ranks = static_cast<std::size_t>(communicator.size());
         auto request = start->kind == ir::CollectiveKind::AllReduce
@@ -164,7 +164,8 @@ const ir::Type& ProgramSet::output_type(int program, const std::string& label) c
 
 void ProgramSet::write_input(int program, const std::string& label, const void* host, std::size_t bytes) {
   const auto& type = input_type(program, label);
-  LDMPI_CHECK(static_cast<std::int64_t>(bytes) == type.bytes(), "input {} takes {} bytes, not {}", label, type.bytes(), bytes);
+  LDMPI_CHECK(static_cast<std::int64_t>(bytes) == type.bytes(), "input {} takes {} bytes, not {}", label, type.bytes(),
+              bytes);
   device_->upload(static_cast<std::byte*>(arena(ir::Arena::Inputs)) + input_slots_.at(label), host, bytes);
 }
 
@@ -172,7 +173,8 @@ void ProgramSet::read_output(int program, const std::string& label, void* host, 
   const auto& type = output_type(program, label);
   const auto& owner = programs_[static_cast<std::size_t>(program)];
   const auto& place = owner.plan.places[static_cast<std::size_t>(owner.graph.outputs().at(label).id)];
-  LDMPI_CHECK(static_cast<std::int64_t>(bytes) == type.bytes(), "output {} has {} bytes, not {}", label, type.bytes(), bytes);
+  LDMPI_CHECK(static_cast<std::int64_t>(bytes) == type.bytes(), "output {} has {} bytes, not {}", label, type.bytes(),
+              bytes);
   const auto* from = static_cast<const std::byte*>(arena(place.arena)) + place.offset;
   if (place.pitch == 0) {
     device_->download(host, from, bytes);
@@ -180,7 +182,8 @@ void ProgramSet::read_output(int program, const std::string& label, void* host, 
   }
   const auto row = static_cast<std::size_t>(type.columns()) * size_of(type.dtype);
   const auto pitch = static_cast<std::size_t>(place.pitch) * size_of(type.dtype);
-  for (std::size_t r = 0; r * row < bytes; ++r) device_->download(static_cast<std::byte*>(host) + r * row, from + r * pitch, row);
+  for (std::size_t r = 0; r * row < bytes; ++r)
+    device_->download(static_cast<std::byte*>(host) + r * row, from + r * pitch, row);
 }
 
 void* ProgramSet::arena(ir::Arena arena) const {
@@ -188,6 +191,8 @@ void* ProgramSet::arena(ir::Arena arena) const {
   return memory ? memory->data() : nullptr;
 }
 
-std::string ProgramSet::print_kernels(int program) const { return bound_.at(static_cast<std::size_t>(program))->choices; }
+std::string ProgramSet::print_kernels(int program) const {
+  return bound_.at(static_cast<std::size_t>(program))->choices;
+}
 
 }  // namespace ldmpi::exec

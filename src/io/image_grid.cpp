@@ -12,14 +12,17 @@ Image make_grid(std::span<const Image> pictures, int columns, int gap) {
   const int height = pictures[0].height;
   int channels = 1;
   for (const auto& picture : pictures) {
-    require(picture.width == width && picture.height == height, Exit::BadConfig, "the pictures of a grid must have one size");
+    require(picture.width == width && picture.height == height, Exit::BadConfig,
+            "the pictures of a grid must have one size");
     channels = std::max(channels, picture.channels);
   }
   const int count = static_cast<int>(pictures.size());
   columns = std::min(columns, count);
   const int rows = (count + columns - 1) / columns;
   Image grid{columns * (width + gap) - gap, rows * (height + gap) - gap, channels, {}};
-  grid.pixels.assign(static_cast<std::size_t>(grid.width) * static_cast<std::size_t>(grid.height) * static_cast<std::size_t>(channels), 255);
+  grid.pixels.assign(
+      static_cast<std::size_t>(grid.width) * static_cast<std::size_t>(grid.height) * static_cast<std::size_t>(channels),
+      255);
   for (int i = 0; i < count; ++i) {
     const auto& picture = pictures[static_cast<std::size_t>(i)];
     const int left = i % columns * (width + gap);

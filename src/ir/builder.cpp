@@ -11,7 +11,9 @@ Value Builder::persistent(Arena arena, int block, std::string label, Type type) 
 Value Builder::constant(std::string label, std::vector<float> data) const {
   return graph_.add1(Constant{std::move(label), std::make_shared<const std::vector<float>>(std::move(data))}, {});
 }
-Value Builder::fill(float value, Type type) const { return graph_.add1(Fill{value, std::move(type)}, {}); }
+Value Builder::fill(float value, Type type) const {
+  return graph_.add1(Fill{value, std::move(type)}, {});
+}
 
 Value Builder::cast(Value x, DType dtype) const {
   return type(x).dtype == dtype ? x : graph_.add1(Cast{dtype}, {x});

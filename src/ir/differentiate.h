@@ -11,7 +11,11 @@ namespace ldmpi::ir {
 class GradientScope {
  public:
   GradientScope(Builder& b, const Node& node, Values adjoints, std::vector<bool> needed)
-      : build(b), inputs(node.inputs), outputs(node.outputs), adjoints_(std::move(adjoints)), needed_(std::move(needed)) {}
+      : build(b),
+        inputs(node.inputs),
+        outputs(node.outputs),
+        adjoints_(std::move(adjoints)),
+        needed_(std::move(needed)) {}
 
   Builder& build;
   const Values inputs;

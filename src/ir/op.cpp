@@ -33,11 +33,13 @@ std::vector<int> writes_of(const Op& op) {
 
 std::string attributes_of(const Op& op) {
   std::string text;
-  std::visit([&](const auto& o) {
-    o.fields([&](std::string_view name, const auto& value) {
-      text += fmt::format("{}{}={}", text.empty() ? "{" : ", ", name, value);
-    });
-  }, op);
+  std::visit(
+      [&](const auto& o) {
+        o.fields([&](std::string_view name, const auto& value) {
+          text += fmt::format("{}{}={}", text.empty() ? "{" : ", ", name, value);
+        });
+      },
+      op);
   if (!text.empty()) text += "}";
   return text;
 }

@@ -16,21 +16,25 @@
 
 namespace ldmpi::ir {
 
-using Op = std::variant<Input, Persistent, Constant, Fill,                                        //
-                        Unary, UnaryGrad, Add, Scale, Cast, Geglu, GegluGrad, AddChannels,        //
-                        SumPixels, SumRows, MatMul, Conv2d, Conv2dInputGrad, Conv2dWeightGrad,    //
-                        GroupNorm, GroupNormGrad, LayerNorm, LayerNormGrad, Attention,            //
-                        AttentionGrad, Reshape, Split, Concat, Upsample, UpsampleGrad,            //
-                        FromCanonical, ToCanonical, RandomTimesteps, RandomNormal, Lookup, Blend, //
-                        MulAdd, DropCaption, Sinusoid, WeightedMse, WeightedMseGrad, Accumulate,  //
-                        SumSquares, AdamW, UpdateState, ReadState, StartCollective,               //
+using Op = std::variant<Input, Persistent, Constant, Fill,                                         //
+                        Unary, UnaryGrad, Add, Scale, Cast, Geglu, GegluGrad, AddChannels,         //
+                        SumPixels, SumRows, MatMul, Conv2d, Conv2dInputGrad, Conv2dWeightGrad,     //
+                        GroupNorm, GroupNormGrad, LayerNorm, LayerNormGrad, Attention,             //
+                        AttentionGrad, Reshape, Split, Concat, Upsample, UpsampleGrad,             //
+                        FromCanonical, ToCanonical, RandomTimesteps, RandomNormal, Lookup, Blend,  //
+                        MulAdd, DropCaption, Sinusoid, WeightedMse, WeightedMseGrad, Accumulate,   //
+                        SumSquares, AdamW, UpdateState, ReadState, StartCollective,                //
                         WaitCollective, SumRanks, Mark>;
 
 template <typename O>
-concept NotDifferentiable = requires { requires !O::differentiable; };
+concept NotDifferentiable = requires {
+  requires !O::differentiable;
+};
 
 template <typename O>
-concept WritesInPlace = requires(const O& op) { op.writes(); };
+concept WritesInPlace = requires(const O& op) {
+  op.writes();
+};
 
 [[nodiscard]] std::string_view name_of(const Op& op);
 /// Indices of the inputs that the op updates in place.

@@ -78,7 +78,8 @@ class AliasFinder {
         const auto* reshape = std::get_if<ir::Reshape>(&node.op);
         if (reshape != nullptr) {  // a view with other columns needs dense rows
           if (graph_.type(node.outputs[0]).columns() != graph_.type(member).columns()) return false;
-        } else if (!std::holds_alternative<ir::Split>(node.op) && !facts_[static_cast<std::size_t>(reader)].pitched_inputs) {
+        } else if (!std::holds_alternative<ir::Split>(node.op) &&
+                   !facts_[static_cast<std::size_t>(reader)].pitched_inputs) {
           return false;
         }
       }

@@ -30,9 +30,9 @@ std::int64_t place_in_order(const std::vector<Slice>& slices, const std::vector<
     }
     offsets[index] = best >= 0 ? best : cursor;
     total = std::max(total, offsets[index] + slice.bytes);
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), index,
-                                   [&](auto a, auto b) { return offsets[a] < offsets[b]; }),
-                  index);
+    placed.insert(
+        std::upper_bound(placed.begin(), placed.end(), index, [&](auto a, auto b) { return offsets[a] < offsets[b]; }),
+        index);
   }
   return total;
 }
@@ -74,9 +74,7 @@ std::int64_t place_slices(std::vector<Slice>& slices) {
     return static_cast<double>(a.bytes) * static_cast<double>(length(a)) >
            static_cast<double>(b.bytes) * static_cast<double>(length(b));
   });
-  attempt([&](const Slice& a, const Slice& b) {
-    return a.first != b.first ? a.first < b.first : a.last > b.last;
-  });
+  attempt([&](const Slice& a, const Slice& b) { return a.first != b.first ? a.first < b.first : a.last > b.last; });
   if (slices.empty()) best = 0;
   for (std::size_t i = 0; i < slices.size(); ++i) slices[i].offset = best_offsets[i];
   return best;

@@ -10,7 +10,9 @@ namespace {
 
 constexpr std::int64_t kAlign = 64;
 
-std::int64_t round_up(std::int64_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
+std::int64_t round_up(std::int64_t bytes) {
+  return (bytes + kAlign - 1) / kAlign * kAlign;
+}
 
 bool is_source(const ir::Op& op) {
   return std::holds_alternative<ir::Input>(op) || std::holds_alternative<ir::Persistent>(op) ||
@@ -38,9 +40,11 @@ Plan make_plan(const ir::Graph& graph, const PlanInputs& inputs) {
   std::map<std::int32_t, ir::Binding> bound;
   for (const auto& [value, binding] : graph.bindings()) {
     const auto& alias = aliases[static_cast<std::size_t>(value.id)];
-    LDMPI_CHECK(alias.column == 0 && stored_bytes(graph.type(alias.root), inputs) == stored_bytes(graph.type(value), inputs),
-                "value {} is bound to persistent memory but is a part of value {}", value.id, alias.root.id);
-    LDMPI_CHECK(bound.emplace(alias.root.id, binding).second, "two bindings for the storage of value {}", alias.root.id);
+    LDMPI_CHECK(
+        alias.column == 0 && stored_bytes(graph.type(alias.root), inputs) == stored_bytes(graph.type(value), inputs),
+        "value {} is bound to persistent memory but is a part of value {}", value.id, alias.root.id);
+    LDMPI_CHECK(bound.emplace(alias.root.id, binding).second, "two bindings for the storage of value {}",
+                alias.root.id);
   }
   auto touch = [&](ir::Value value, int node) {
     const auto root = aliases[static_cast<std::size_t>(value.id)].root;
@@ -48,7 +52,8 @@ Plan make_plan(const ir::Graph& graph, const PlanInputs& inputs) {
     if (fixed[r]) return;
     if (slice_of[r] < 0) {
       slice_of[r] = static_cast<int>(plan.slices.size());
-      plan.slices.push_back({round_up(std::max<std::int64_t>(stored_bytes(graph.type(root), inputs), 1)), node, node, 0, root});
+      plan.slices.push_back(
+          {round_up(std::max<std::int64_t>(stored_bytes(graph.type(root), inputs), 1)), node, node, 0, root});
     }
     plan.slices[static_cast<std::size_t>(slice_of[r])].last = node;
   };

@@ -53,9 +53,10 @@ std::string print_peak(const ir::Graph& graph, const Plan& plan, int count) {
     }
   }
   const auto lost = plan.activation_bytes - plan.lower_bound;
-  auto text = fmt::format("activations {} (at least {}; {:.2f} % lost to fragmentation)\n",
-                          bytes_text(plan.activation_bytes), bytes_text(plan.lower_bound),
-                          plan.lower_bound == 0 ? 0.0 : 100.0 * static_cast<double>(lost) / static_cast<double>(plan.lower_bound));
+  auto text = fmt::format(
+      "activations {} (at least {}; {:.2f} % lost to fragmentation)\n", bytes_text(plan.activation_bytes),
+      bytes_text(plan.lower_bound),
+      plan.lower_bound == 0 ? 0.0 : 100.0 * static_cast<double>(lost) / static_cast<double>(plan.lower_bound));
   if (plan.slices.empty()) return text;
   std::vector<Slice> alive;
   for (const auto& slice : plan.slices)
@@ -63,14 +64,16 @@ std::string print_peak(const ir::Graph& graph, const Plan& plan, int count) {
   std::stable_sort(alive.begin(), alive.end(), [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
   text += fmt::format("largest values alive at the peak (node {}, {}):\n", peak_node,
                       peak_node < static_cast<int>(graph.nodes().size())
-                          ? name_of(graph.nodes()[static_cast<std::size_t>(peak_node)].op) : "end");
+                          ? name_of(graph.nodes()[static_cast<std::size_t>(peak_node)].op)
+                          : "end");
   for (std::size_t i = 0; i < std::min(alive.size(), static_cast<std::size_t>(count)); ++i) {
     const auto& slice = alive[i];
-    text += fmt::format("  {:>10}  {}\n", bytes_text(slice.bytes),
-                        slice.root ? fmt::format("%{} = {} {}", slice.root.id,
-                                                 name_of(graph.nodes()[static_cast<std::size_t>(graph.producer(slice.root))].op),
-                                                 graph.type(slice.root).text())
-                                   : std::string("workspace"));
+    text += fmt::format(
+        "  {:>10}  {}\n", bytes_text(slice.bytes),
+        slice.root ? fmt::format("%{} = {} {}", slice.root.id,
+                                 name_of(graph.nodes()[static_cast<std::size_t>(graph.producer(slice.root))].op),
+                                 graph.type(slice.root).text())
+                   : std::string("workspace"));
   }
   return text;
 }

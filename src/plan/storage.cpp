@@ -9,7 +9,9 @@ namespace {
 
 constexpr std::int64_t kAlign = 32;  // elements: every block begins on a 64-byte line in any element type
 
-std::int64_t round_up(std::int64_t value, std::int64_t to) { return (value + to - 1) / to * to; }
+std::int64_t round_up(std::int64_t value, std::int64_t to) {
+  return (value + to - 1) / to * to;
+}
 
 }  // namespace
 

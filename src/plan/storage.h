@@ -47,6 +47,7 @@ struct ParameterStorage {
 
 /// Lays out the blocks in the order in which the backward pass completes them: the reverse of their order of use.
 /// A bucket is closed when it holds at least `bucket_elements`.
-[[nodiscard]] ParameterStorage make_storage(std::span<const BlockFacts> facts, std::int64_t bucket_elements, int shards);
+[[nodiscard]] ParameterStorage make_storage(std::span<const BlockFacts> facts, std::int64_t bucket_elements,
+                                            int shards);
 
 }  // namespace ldmpi::plan

@@ -20,8 +20,8 @@ Bytes extent(const ir::Graph& graph, const Plan& plan, const PlanInputs& inputs,
   const auto& type = graph.type(value);
   const auto& place = plan.places[static_cast<std::size_t>(value.id)];
   const auto size = static_cast<std::int64_t>(size_of(type.dtype));
-  const auto bytes = place.pitch == 0 ? stored_bytes(type, inputs)
-                                      : ((type.rows() - 1) * place.pitch + type.columns()) * size;
+  const auto bytes =
+      place.pitch == 0 ? stored_bytes(type, inputs) : ((type.rows() - 1) * place.pitch + type.columns()) * size;
   return {place.arena, place.offset, place.offset + bytes};
 }
 
@@ -30,7 +30,9 @@ struct InFlight {
   Bytes bytes;
 };
 
-bool is_view(const ir::Op& op) { return std::holds_alternative<ir::Reshape>(op) || std::holds_alternative<ir::Split>(op); }
+bool is_view(const ir::Op& op) {
+  return std::holds_alternative<ir::Reshape>(op) || std::holds_alternative<ir::Split>(op);
+}
 
 bool is_source(const ir::Op& op) {
   return std::holds_alternative<ir::Input>(op) || std::holds_alternative<ir::Persistent>(op) ||
@@ -53,8 +55,10 @@ class Lifetimes {
     for (std::size_t n = 0; n < graph_.nodes().size(); ++n) {
       const auto& node = graph_.nodes()[n];
       if (is_source(node.op)) continue;
-      if (!is_view(node.op)) check_writes(static_cast<int>(n));
-      else check_view(node);
+      if (!is_view(node.op))
+        check_writes(static_cast<int>(n));
+      else
+        check_view(node);
       std::erase_if(live_, [&](ir::Value v) { return last_read_[index(v)] <= static_cast<int>(n); });
       for (auto output : node.outputs)
         if (last_read_[index(output)] > static_cast<int>(n)) live_.push_back(output);
@@ -97,7 +101,8 @@ class Lifetimes {
     std::int64_t column = 0;
     for (auto input : concat.inputs) {
       const auto& part = place(input);
-      if (base(input) == base(value) && part.arena == whole.arena && part.offset == whole.offset + column * size(output) &&
+      if (base(input) == base(value) && part.arena == whole.arena &&
+          part.offset == whole.offset + column * size(output) &&
           part.pitch == (whole.pitch != 0 ? whole.pitch : graph_.type(output).columns()))
         return true;
       column += graph_.type(input).columns();
@@ -118,9 +123,10 @@ class Lifetimes {
           fault(n, fmt::format("overwrites value {} before node {} reads it", value.id, last_read_[index(value)]));
       for (std::size_t i = 0; i < node.inputs.size(); ++i) {
         const auto input = node.inputs[i];
-        const bool allowed = (o == 0 && i == 0 && facts.overwrites_first && place(input) == place(output)) ||
-                             in_place(node, input);
-        if (!allowed && overlap(output, input)) fault(n, fmt::format("writes value {} over its input {}", output.id, input.id));
+        const bool allowed =
+            (o == 0 && i == 0 && facts.overwrites_first && place(input) == place(output)) || in_place(node, input);
+        if (!allowed && overlap(output, input))
+          fault(n, fmt::format("writes value {} over its input {}", output.id, input.id));
       }
       for (std::size_t p = 0; p < o; ++p)
         if (overlap(output, node.outputs[p])) fault(n, "writes two results into the same bytes");
@@ -174,7 +180,8 @@ std::vector<std::string> verify(const ir::Graph& graph, const Plan& plan, const 
       faults.push_back(fmt::format("the slice of value {} leaves the activation arena", a.root.id));
     for (std::size_t j = i + 1; j < sorted.size() && sorted[j].offset < a.offset + a.bytes; ++j)
       if (sorted[j].first <= a.last && a.first <= sorted[j].last)
-        faults.push_back(fmt::format("values {} and {} are alive together in the same bytes", a.root.id, sorted[j].root.id));
+        faults.push_back(
+            fmt::format("values {} and {} are alive together in the same bytes", a.root.id, sorted[j].root.id));
   }
   Lifetimes(graph, plan, inputs, faults).check();
 
@@ -183,7 +190,8 @@ std::vector<std::string> verify(const ir::Graph& graph, const Plan& plan, const 
     const auto& node = nodes[n];
     for (auto input : node.inputs)
       if (graph.producer(input) >= static_cast<int>(n))
-        faults.push_back(fmt::format("node {} ({}) reads value {} before it is written", n, name_of(node.op), input.id));
+        faults.push_back(
+            fmt::format("node {} ({}) reads value {} before it is written", n, name_of(node.op), input.id));
     if (const auto* wait = std::get_if<ir::WaitCollective>(&node.op)) {
       std::erase_if(flying, [&](const InFlight& f) { return f.sequence == wait->sequence; });
       continue;
@@ -192,7 +200,8 @@ std::vector<std::string> verify(const ir::Graph& graph, const Plan& plan, const 
     auto check = [&](const Bytes& bytes) {
       for (const auto& f : flying)
         if (f.bytes.overlaps(bytes))
-          faults.push_back(fmt::format("node {} ({}) touches memory of collective {} in flight", n, name_of(node.op), f.sequence));
+          faults.push_back(
+              fmt::format("node {} ({}) touches memory of collective {} in flight", n, name_of(node.op), f.sequence));
     };
     if (start != nullptr) {
       auto bytes = extent(graph, plan, inputs, node.inputs[0]);

@@ -26,7 +26,8 @@ constexpr Part kParts[] = {{"vae", "diffusers", "AutoencoderKL"},
 
 nlohmann::ordered_json read_index(const std::optional<fs::path>& pipeline) {
   if (pipeline && fs::exists(*pipeline / "model_index.json")) {
-    auto index = nlohmann::ordered_json::parse(io::read_text_file(*pipeline / "model_index.json", 1 << 20), nullptr, false);
+    auto index =
+        nlohmann::ordered_json::parse(io::read_text_file(*pipeline / "model_index.json", 1 << 20), nullptr, false);
     if (index.is_object()) return index;
   }
   return nlohmann::ordered_json::object();

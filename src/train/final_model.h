@@ -9,7 +9,8 @@
 namespace ldmpi::train {
 
 /// The small files that stand beside the weights in checkpoints and in RUN/final, by relative path.
-[[nodiscard]] std::map<std::string, std::string> model_texts(const RunModel& model, const SamplingFacts& facts, bool average);
+[[nodiscard]] std::map<std::string, std::string> model_texts(const RunModel& model, const SamplingFacts& facts,
+                                                             bool average);
 
 /// Writes `folder` atomically, replacing an older one: unet (the average if there is one), scheduler, ldmpi.json,
 /// model_index.json, and the other parts of the pipeline that training began from. Rank 0 only.

@@ -20,7 +20,8 @@ Job::Job(config::TrainConfig& config, const backend::Lowering& lowering, int ran
     validation_.emplace(data::Dataset::open(config.validation.path, {.check_files = rank == 0}));
     check_data(*validation_, config.validation.path);
     require(validation_->info().buckets.front().samples >= static_cast<std::uint64_t>(kValidationBatch), Exit::BadData,
-            "{} has fewer than {} samples of one shape: too few for a validation", config.validation.path, kValidationBatch);
+            "{} has fewer than {} samples of one shape: too few for a validation", config.validation.path,
+            kValidationBatch);
   }
   model_.schedule = decide_schedule(model_.schedule, config.diffusion);
   objective_ = {.schedule = model_.schedule,
@@ -49,7 +50,8 @@ Job::Job(config::TrainConfig& config, const backend::Lowering& lowering, int ran
   spec_.ranks = ranks;
   spec_.accumulation = static_cast<int>(config.accumulation.value());
   const int shards = o.shard == config::Shard::Off ? 1 : ranks;
-  parameters_ = std::make_unique<ParameterIo>(*table_, lowering, config.comm.bucket_mib << 20, spec_.gradient_type(), shards);
+  parameters_ =
+      std::make_unique<ParameterIo>(*table_, lowering, config.comm.bucket_mib << 20, spec_.gradient_type(), shards);
   spec_.storage = &parameters_->storage();
   programs_ = std::make_unique<exec::ProgramSet>(lowering, parameters_->storage());
   add_programs(config, lowering);
@@ -60,7 +62,8 @@ void Job::check_data(const data::Dataset& data, const std::string& path) const {
   const auto& unet = model_.unet;
   for (const auto& bucket : info.buckets)
     require(bucket.latent[0] == unet.in_channels, Exit::BadData,
-            "{} holds latents of {} channels, but the model takes {} (in_channels)", path, bucket.latent[0], unet.in_channels);
+            "{} holds latents of {} channels, but the model takes {} (in_channels)", path, bucket.latent[0],
+            unet.in_channels);
   require(unet.in_channels == unet.out_channels, Exit::BadConfig,
           "training needs as many out_channels ({}) as in_channels ({})", unet.out_channels, unet.in_channels);
   require(info.context[1] == unet.cross_attention_dim, Exit::BadData,
@@ -68,8 +71,8 @@ void Job::check_data(const data::Dataset& data, const std::string& path) const {
           unet.cross_attention_dim);
   if (unet.text_time)
     require(info.pooled_width == unet.pooled_dim() && info.has_time_ids, Exit::BadData,
-            "the model needs pooled_prompt_embeds [*,{}] and time_ids; {} has pooled width {} and {} time_ids", unet.pooled_dim(),
-            path, info.pooled_width, info.has_time_ids ? "has" : "no");
+            "the model needs pooled_prompt_embeds [*,{}] and time_ids; {} has pooled width {} and {} time_ids",
+            unet.pooled_dim(), path, info.pooled_width, info.has_time_ids ? "has" : "no");
 }
 
 void Job::add_programs(const config::TrainConfig& config, const backend::Lowering& lowering) {
@@ -78,10 +81,12 @@ void Job::add_programs(const config::TrainConfig& config, const backend::Lowerin
     return BatchSpec{{samples, latent[0], latent[1], latent[2]}, data.context[0], data.context[1], data.has_moments};
   };
   for (std::size_t b = 0; b < info.buckets.size(); ++b) {
-    const auto loss = training_loss(spec_, batch_of(info, info.buckets[b].latent, config.batch_size.value()), objective_);
+    const auto loss =
+        training_loss(spec_, batch_of(info, info.buckets[b].latent, config.batch_size.value()), objective_);
     auto add = [&](Role role) {
       const auto chosen = choose_recompute(spec_, role, loss, lowering, config.model.recompute_mib << 20);
-      return programs_->add(fmt::format("{}.{}", name_of(role), info.buckets[b].latent.text()), build_step(spec_, role, loss, chosen));
+      return programs_->add(fmt::format("{}.{}", name_of(role), info.buckets[b].latent.text()),
+                            build_step(spec_, role, loss, chosen));
     };
     BucketPrograms programs;
     if (spec_.accumulation == 1) {

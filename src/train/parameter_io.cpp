@@ -57,9 +57,10 @@ std::vector<float> ParameterIo::load(const io::WeightSource& source) const {
   }
   for (const auto& tensor : source.tensors())
     if (table_.find(tensor.name) < 0) problem(fmt::format("{} is not a parameter of this model", tensor.name));
-  require(count == 0, Exit::BadData, "the weights {} do not fit the model configuration ({} problems):{}{}\n"
-          "Use the config.json that belongs to them.", source.place().weights.string(), count, problems,
-          count > 10 ? "\n  ..." : "");
+  require(count == 0, Exit::BadData,
+          "the weights {} do not fit the model configuration ({} problems):{}{}\n"
+          "Use the config.json that belongs to them.",
+          source.place().weights.string(), count, problems, count > 10 ? "\n  ..." : "");
   std::vector<float> flat(static_cast<std::size_t>(storage_.total), 0.0F);
   std::vector<float> values;
   for (const auto& entry : table_.entries()) {

@@ -40,8 +40,8 @@ std::vector<int> candidates(const ir::Graph& graph) {
 
 }  // namespace
 
-std::set<int> choose_recompute(const StepSpec& spec, Role role, const LossBuilder& loss, const backend::Lowering& lowering,
-                               std::int64_t budget_bytes) {
+std::set<int> choose_recompute(const StepSpec& spec, Role role, const LossBuilder& loss,
+                               const backend::Lowering& lowering, std::int64_t budget_bytes) {
   if (budget_bytes <= 0) return {};
   const auto graph = differentiated_step(spec, role, loss);
   auto bytes_with = [&](const std::set<int>& chosen) {

@@ -12,8 +12,9 @@ namespace ldmpi::train {
 /// On the reading rank: opens the newest checkpoint into `newest` and compares configuration and fingerprints with it.
 /// Returns the state to begin with. Errors: MissingInput for --resume must without a checkpoint, BadConfig for a change
 /// that a resume refuses, with the option that allows it.
-[[nodiscard]] TrainState prepare_resume(const config::TrainConfig& config, const std::map<std::string, std::string>& fingerprints,
-                                        bool reads, const RunFolder& folder, std::unique_ptr<CheckpointReader>& newest);
+[[nodiscard]] TrainState prepare_resume(const config::TrainConfig& config,
+                                        const std::map<std::string, std::string>& fingerprints, bool reads,
+                                        const RunFolder& folder, std::unique_ptr<CheckpointReader>& newest);
 
 /// Fills the arenas of all ranks from the checkpoint of rank 0, else from the model's weights or initial values.
 /// Returns the state on all ranks, with the present configuration.

@@ -67,9 +67,10 @@ diffusion::ScheduleConfig decide_schedule(const diffusion::ScheduleConfig& model
   config.prediction_type = result.prediction_type == diffusion::Prediction::Epsilon    ? config::Prediction::Epsilon
                            : result.prediction_type == diffusion::Prediction::Velocity ? config::Prediction::VPrediction
                                                                                        : config::Prediction::Sample;
-  config.beta_schedule = result.beta_schedule == diffusion::BetaSchedule::Linear         ? config::BetaSchedule::Linear
-                         : result.beta_schedule == diffusion::BetaSchedule::ScaledLinear ? config::BetaSchedule::ScaledLinear
-                                                                                         : config::BetaSchedule::SquaredCos;
+  config.beta_schedule = result.beta_schedule == diffusion::BetaSchedule::Linear ? config::BetaSchedule::Linear
+                         : result.beta_schedule == diffusion::BetaSchedule::ScaledLinear
+                             ? config::BetaSchedule::ScaledLinear
+                             : config::BetaSchedule::SquaredCos;
   config.beta_start = result.beta_start;
   config.beta_end = result.beta_end;
   config.num_train_timesteps = result.num_train_timesteps;
@@ -78,18 +79,17 @@ diffusion::ScheduleConfig decide_schedule(const diffusion::ScheduleConfig& model
 }
 
 SamplingFacts sampling_facts(const data::DatasetInfo& dataset) {
-  return {dataset.codec, dataset.text_encoder, dataset.scaling_factor, dataset.shift, dataset.buckets.front().latent,
-          dataset.context};
+  return {dataset.codec, dataset.text_encoder,           dataset.scaling_factor,
+          dataset.shift, dataset.buckets.front().latent, dataset.context};
 }
 
 std::string to_json(const SamplingFacts& facts) {
-  auto list = [](const Shape& shape) { return std::vector<std::int64_t>(shape.extents().begin(), shape.extents().end()); };
-  const nlohmann::ordered_json json{{"codec", facts.codec},
-                                    {"text_encoder", facts.text_encoder},
-                                    {"scaling_factor", facts.scaling_factor},
-                                    {"shift", facts.shift},
-                                    {"latent", list(facts.latent)},
-                                    {"context", list(facts.context)}};
+  auto list = [](const Shape& shape) {
+    return std::vector<std::int64_t>(shape.extents().begin(), shape.extents().end());
+  };
+  const nlohmann::ordered_json json{
+      {"codec", facts.codec}, {"text_encoder", facts.text_encoder}, {"scaling_factor", facts.scaling_factor},
+      {"shift", facts.shift}, {"latent", list(facts.latent)},       {"context", list(facts.context)}};
   return json.dump(2) + "\n";
 }
 

@@ -16,9 +16,9 @@ namespace ldmpi::train {
 
 struct RunModel {
   nn::UnetConfig unet;
-  diffusion::ScheduleConfig schedule;                ///< of the pipeline where there is one, else the defaults
-  std::unique_ptr<io::WeightSource> weights;         ///< none: random initial weights
-  std::optional<std::filesystem::path> pipeline;     ///< folder whose other parts are carried over
+  diffusion::ScheduleConfig schedule;             ///< of the pipeline where there is one, else the defaults
+  std::unique_ptr<io::WeightSource> weights;      ///< none: random initial weights
+  std::optional<std::filesystem::path> pipeline;  ///< folder whose other parts are carried over
 };
 
 /// Opens what model.path, or model.config, names. Errors: MissingInput, BadData naming the file.
@@ -26,7 +26,8 @@ struct RunModel {
                                   io::WeightChoice choice = io::WeightChoice::Trained);
 
 /// The schedule of the model with what the configuration overrides; writes the decisions back into the configuration.
-[[nodiscard]] diffusion::ScheduleConfig decide_schedule(const diffusion::ScheduleConfig& model, config::DiffusionConfig& config);
+[[nodiscard]] diffusion::ScheduleConfig decide_schedule(const diffusion::ScheduleConfig& model,
+                                                        config::DiffusionConfig& config);
 
 /// How latents and prompts were made, so that samples can be drawn from the weights alone: stored as ldmpi.json.
 struct SamplingFacts {

@@ -90,8 +90,9 @@ FlatWeights copy_weights(const StateAccess& access) {
   const auto& storage = access.parameters.storage();
   FlatWeights result;
   const bool root = access.communicator.rank() == 0;
-  auto weights = root ? exec::download_arena(access.programs, access.device, Arena::Weights, storage.total, access.spec.compute)
-                      : std::vector<float>{};
+  auto weights =
+      root ? exec::download_arena(access.programs, access.device, Arena::Weights, storage.total, access.spec.compute)
+           : std::vector<float>{};
   if (access.spec.compute != DType::F32) {  // the master copy is exact; frozen weights have none
     const auto master = gather(access, Arena::Master);
     std::copy(master.begin(), master.end(), weights.begin());
@@ -135,8 +136,8 @@ std::shared_ptr<const Snapshot> take_snapshot(const StateAccess& access, TrainSt
 TrainState restore(const StateAccess& access, const CheckpointReader* reader) {
   const auto& storage = access.parameters.storage();
   auto& communicator = access.communicator;
-  const auto state = parse_train_state(communicator.broadcast_text(reader != nullptr ? to_json(reader->state()) : "", 0),
-                                       "the state of rank 0");
+  const auto state = parse_train_state(
+      communicator.broadcast_text(reader != nullptr ? to_json(reader->state()) : "", 0), "the state of rank 0");
   // Rank 0 reads a flat copy, everybody keeps its part.
   auto load = [&](std::string_view file, const std::string& prefix, std::int64_t elements, bool frozen_too) {
     std::vector<float> flat(static_cast<std::size_t>(elements), 0.0F);
@@ -156,7 +157,8 @@ TrainState restore(const StateAccess& access, const CheckpointReader* reader) {
   const auto weights = load(kUnetFile, "", storage.total, true);
   set_weights(access, weights, state.loss_scale);
   auto put = [&](Arena arena, std::span<const float> flat) {
-    const auto shard = exec::take_shard(storage, communicator.rank(), flat.first(static_cast<std::size_t>(storage.trainable)));
+    const auto shard =
+        exec::take_shard(storage, communicator.rank(), flat.first(static_cast<std::size_t>(storage.trainable)));
     exec::upload_arena(access.programs, access.device, arena, shard, DType::F32);
   };
   if (access.spec.update.ema) {

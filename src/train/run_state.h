@@ -35,7 +35,8 @@ void set_weights(const StateAccess& access, std::span<const float> flat, double 
 [[nodiscard]] std::shared_ptr<const Snapshot> take_snapshot(const StateAccess& access, TrainState state,
                                                             std::map<std::string, std::string> texts);
 
-/// Loads a checkpoint into the arenas of all ranks. `reader` is needed on rank 0 only. Returns its scalars on all ranks.
+/// Loads a checkpoint into the arenas of all ranks. `reader` is needed on rank 0 only. Returns its scalars on all
+/// ranks.
 [[nodiscard]] TrainState restore(const StateAccess& access, const CheckpointReader* reader);
 
 /// The trained weights and, where there is one, the average as flat fp32 copies on rank 0. Collective.

@@ -18,7 +18,9 @@ using ir::Values;
 
 constexpr int kLossSlot = 0;  // of the Outputs arena: the loss summed over micro-batches
 
-std::string text(std::string_view view) { return std::string(view); }
+std::string text(std::string_view view) {
+  return std::string(view);
+}
 
 Value persistent(const Builder& b, Arena arena, std::string_view name, DType dtype, std::int64_t elements) {
   return b.persistent(arena, -1, text(name), Type{dtype, {elements}});
@@ -34,7 +36,8 @@ Value gradient_arena(const Builder& b, const StepSpec& spec) {
 Values find_parameters(const Graph& graph, std::size_t blocks) {
   Values values(blocks);
   for (const auto& node : graph.nodes())
-    if (const auto* p = std::get_if<ir::Persistent>(&node.op); p != nullptr && p->arena == Arena::Weights && p->block >= 0)
+    if (const auto* p = std::get_if<ir::Persistent>(&node.op);
+        p != nullptr && p->arena == Arena::Weights && p->block >= 0)
       values.at(static_cast<std::size_t>(p->block)) = node.outputs[0];
   return values;
 }
@@ -80,7 +83,8 @@ void add_gradients(Graph& graph, const StepSpec& spec, bool accumulate, std::spa
   targets.insert(targets.end(), input_targets.begin(), input_targets.end());
   auto gradients = ir::differentiate(graph, loss, seed, targets);
   for (std::size_t i = 0; i < target_blocks.size(); ++i) {
-    LDMPI_CHECK(gradients[i].id >= 0, "the loss does not depend on {}", blocks[static_cast<std::size_t>(target_blocks[i])].label);
+    LDMPI_CHECK(gradients[i].id >= 0, "the loss does not depend on {}",
+                blocks[static_cast<std::size_t>(target_blocks[i])].label);
     const auto block = target_blocks[i];
     if (accumulate) {
       auto type = graph.type(gradients[i]);
@@ -107,7 +111,8 @@ std::vector<ir::GradientBucket> fill_buckets(const Graph& graph, const StepSpec&
     if (binding.arena == Arena::Gradients) put(binding.block, value);
   for (const auto& node : graph.nodes()) {
     if (!std::holds_alternative<ir::Accumulate>(node.op)) continue;
-    const auto& slot = std::get<ir::Persistent>(graph.nodes()[static_cast<std::size_t>(graph.producer(node.inputs[0]))].op);
+    const auto& slot =
+        std::get<ir::Persistent>(graph.nodes()[static_cast<std::size_t>(graph.producer(node.inputs[0]))].op);
     if (slot.arena == Arena::Gradients) put(slot.block, node.outputs[0]);
   }
   return buckets;
@@ -116,7 +121,8 @@ std::vector<ir::GradientBucket> fill_buckets(const Graph& graph, const StepSpec&
 // The handle of the whole gradient arena, made before the backward pass.
 Value find_gradient_arena(const Graph& graph) {
   for (const auto& node : graph.nodes())
-    if (const auto* p = std::get_if<ir::Persistent>(&node.op); p != nullptr && p->arena == Arena::Gradients && p->block < 0)
+    if (const auto* p = std::get_if<ir::Persistent>(&node.op);
+        p != nullptr && p->arena == Arena::Gradients && p->block < 0)
       return node.outputs[0];
   LDMPI_CHECK(false, "the graph has no gradient arena");
   return {};
@@ -145,7 +151,8 @@ Graph add_update(Graph graph, const StepSpec& spec) {
   const bool sharded = storage.shards > 1;
   Values tokens;
   if (spec.ranks > 1) {
-    auto bucketed = ir::start_collectives(graph, find_gradient_arena(graph), sharded ? ir::CollectiveKind::ReduceScatter : ir::CollectiveKind::AllReduce,
+    auto bucketed = ir::start_collectives(graph, find_gradient_arena(graph),
+                                          sharded ? ir::CollectiveKind::ReduceScatter : ir::CollectiveKind::AllReduce,
                                           fill_buckets(graph, spec));
     graph = std::move(bucketed.graph);
     tokens = std::move(bucketed.tokens);
@@ -179,13 +186,19 @@ Graph add_update(Graph graph, const StepSpec& spec) {
   inputs.push_back(persistent(b, Arena::Moment2, "moment2", DType::F32, part));
   if (!full_precision) inputs.push_back(weights);
   if (spec.update.ema) inputs.push_back(persistent(b, Arena::Ema, "ema", DType::F32, part));
-  const auto updated = graph.add1(
-      ir::AdamW{.ranges = ranges, .beta1 = spec.update.beta1, .beta2 = spec.update.beta2, .epsilon = spec.update.epsilon,
-                .weight_decay = spec.update.weight_decay, .max_norm = spec.update.max_grad_norm,
-                .ema_decay = spec.update.ema_decay, .ema_warmup = spec.update.ema_warmup,
-                .has_weights = !full_precision, .has_ema = spec.update.ema},
-      inputs);
-  const auto metrics = graph.add1(ir::UpdateState{.dynamic_scale = spec.update.dynamic_loss_scale}, {squares, state, updated});
+  const auto updated = graph.add1(ir::AdamW{.ranges = ranges,
+                                            .beta1 = spec.update.beta1,
+                                            .beta2 = spec.update.beta2,
+                                            .epsilon = spec.update.epsilon,
+                                            .weight_decay = spec.update.weight_decay,
+                                            .max_norm = spec.update.max_grad_norm,
+                                            .ema_decay = spec.update.ema_decay,
+                                            .ema_warmup = spec.update.ema_warmup,
+                                            .has_weights = !full_precision,
+                                            .has_ema = spec.update.ema},
+                                  inputs);
+  const auto metrics =
+      graph.add1(ir::UpdateState{.dynamic_scale = spec.update.dynamic_loss_scale}, {squares, state, updated});
   graph.output(text(label::kMetrics), metrics);
   if (sharded) {
     auto sequence = static_cast<int>(tokens.size());
@@ -208,7 +221,8 @@ struct GivenHandles {
   diffusion::Model model;
 };
 
-GivenHandles given(const StepSpec& spec, const BatchSpec& batch, const Builder& b, const nn::ParameterValues& parameters) {
+GivenHandles given(const StepSpec& spec, const BatchSpec& batch, const Builder& b,
+                   const nn::ParameterValues& parameters) {
   const auto& l = batch.latent;
   auto f32 = [&](std::string_view name, Shape shape) { return b.input(text(name), Type{DType::F32, shape}); };
   GivenHandles result;
@@ -284,7 +298,9 @@ Graph build_step(const StepSpec& spec, Role role, const LossBuilder& loss, const
   return ir::remove_dead(graph);
 }
 
-Graph build_evaluation(const StepSpec& spec, const LossBuilder& loss) { return forward(spec, loss); }
+Graph build_evaluation(const StepSpec& spec, const LossBuilder& loss) {
+  return forward(spec, loss);
+}
 
 Graph build_prediction(const StepSpec& spec, const BatchSpec& batch) {
   Graph graph;

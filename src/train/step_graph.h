@@ -11,9 +11,9 @@
 
 namespace ldmpi::train {
 
-/// Names of inputs and outputs. Inputs: draws i64 [N]; latents, context, empty, pooled, empty_pooled, time_ids f32; lr f32
-/// [1]; control f64 [4]. Outputs: loss f32 [1], the sum over ranks and micro-batches; control, summed over the ranks;
-/// metrics f64 [4] (ir::UpdateState). Of predictions: prediction f32 [N*C, H*W].
+/// Names of inputs and outputs. Inputs: draws i64 [N]; latents, context, empty, pooled, empty_pooled, time_ids f32; lr
+/// f32 [1]; control f64 [4]. Outputs: loss f32 [1], the sum over ranks and micro-batches; control, summed over the
+/// ranks; metrics f64 [4] (ir::UpdateState). Of predictions: prediction f32 [N*C, H*W].
 namespace label {
 inline constexpr std::string_view kDraws = "draws", kLatents = "latents", kContext = "context", kEmpty = "empty",
                                   kPooled = "pooled", kEmptyPooled = "empty_pooled", kTimeIds = "time_ids", kLr = "lr",
@@ -53,7 +53,7 @@ struct StepSpec {
 
 /// Shapes of one micro-batch.
 struct BatchSpec {
-  Shape latent;                   ///< [N,C,H,W]
+  Shape latent;  ///< [N,C,H,W]
   std::int64_t tokens = 77;
   std::int64_t context_width = 768;
   bool moments = false;
@@ -68,7 +68,8 @@ enum class Role : std::uint8_t { Step, First, Middle, Last };
 using LossBuilder = std::function<ir::Value(const ir::Builder&, const nn::ParameterValues&)>;
 
 /// The loss of diffusion training on a batch of this shape.
-[[nodiscard]] LossBuilder training_loss(const StepSpec& spec, const BatchSpec& batch, const diffusion::Objective& objective);
+[[nodiscard]] LossBuilder training_loss(const StepSpec& spec, const BatchSpec& batch,
+                                        const diffusion::Objective& objective);
 
 /// The plain loss against a given target; inputs as build_probe.
 [[nodiscard]] LossBuilder given_loss(const StepSpec& spec, const BatchSpec& batch);

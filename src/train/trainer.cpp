@@ -12,9 +12,9 @@
 #include "comm/signals.h"
 #include "config/print.h"
 #include "config/resolve.h"
+#include "data/batch_reader.h"
 #include "io/atomic_file.h"
 #include "ir/print.h"
-#include "data/batch_reader.h"
 #include "plan/report.h"
 #include "train/checkpoint_writer.h"
 #include "train/draw_log.h"
@@ -61,9 +61,10 @@ void log_plan(const exec::ProgramSet& programs, const StepSpec& spec) {
   std::string arenas;
   for (int a = 0; a < ir::kArenas; ++a)
     if (const auto bytes = programs.arena_bytes()[static_cast<std::size_t>(a)]; bytes > 0)
-      arenas += fmt::format("{}{} {}", arenas.empty() ? "" : ", ", name_of(static_cast<ir::Arena>(a)), plan::bytes_text(bytes));
-  log::info("model: {} parameters, {} trainable, {} tensors", spec.table->parameter_count(), spec.table->trainable_count(),
-            spec.table->entries().size());
+      arenas += fmt::format("{}{} {}", arenas.empty() ? "" : ", ", name_of(static_cast<ir::Arena>(a)),
+                            plan::bytes_text(bytes));
+  log::info("model: {} parameters, {} trainable, {} tensors", spec.table->parameter_count(),
+            spec.table->trainable_count(), spec.table->entries().size());
   log::info("memory of a rank: {} ({})", plan::bytes_text(programs.total_bytes()), arenas);
 }
 
@@ -71,7 +72,8 @@ void log_plan(const exec::ProgramSet& programs, const StepSpec& spec) {
 void write_constant_inputs(exec::ProgramSet& programs, int program, const data::Dataset& dataset) {
   auto put = [&](std::string_view name, const std::vector<float>& values) {
     const std::string label(name);
-    if (programs.has_input(program, label)) programs.write_input(program, label, values.data(), values.size() * sizeof(float));
+    if (programs.has_input(program, label))
+      programs.write_input(program, label, values.data(), values.size() * sizeof(float));
   };
   put(label::kEmpty, dataset.empty_prompt());
   put(label::kEmptyPooled, dataset.empty_pooled());
@@ -81,9 +83,15 @@ class Loop {
  public:
   Loop(config::TrainConfig& config, const comm::Environment& environment, comm::Communicator& communicator, Job& job,
        backend::Device& device, Record& record, TrainState state)
-      : config_(config), environment_(environment), communicator_(communicator), job_(job), record_(record),
-        access_{job.spec(), job.parameters(), job.programs(), device, communicator}, state_(std::move(state)),
-        rate_{config.schedule.name, *config.optimizer.learning_rate, *config.schedule.warmup_steps, config.max_train_steps},
+      : config_(config),
+        environment_(environment),
+        communicator_(communicator),
+        job_(job),
+        record_(record),
+        access_{job.spec(), job.parameters(), job.programs(), device, communicator},
+        state_(std::move(state)),
+        rate_{config.schedule.name, *config.optimizer.learning_rate, *config.schedule.warmup_steps,
+              config.max_train_steps},
         reader_(job.dataset(), {.seed = config.seed,
                                 .total_batch_size = static_cast<std::uint64_t>(*config.total_batch_size),
                                 .batch_size = static_cast<std::uint64_t>(*config.batch_size),
@@ -118,10 +126,10 @@ class Loop {
       waited += reader_.wait_seconds();
       if (draws_) draws_->add(state_.step + 1, batch);
       const auto& bucket = job_.bucket(batch.bucket);
-      program = bucket.step >= 0                          ? bucket.step
-                : micro == 0                              ? bucket.first
-                : micro + 1 == job_.spec().accumulation   ? bucket.last
-                                                          : bucket.middle;
+      program = bucket.step >= 0                        ? bucket.step
+                : micro == 0                            ? bucket.first
+                : micro + 1 == job_.spec().accumulation ? bucket.last
+                                                        : bucket.middle;
       write_batch(programs, program, batch);
       if (programs.has_input(program, std::string(label::kLr))) write_step_inputs(program);
       const auto seconds = programs.run(program);
@@ -221,14 +229,15 @@ class Loop {
     skipped_in_row_ = finite ? 0 : skipped_in_row_ + 1;
     if (!finite) {
       ++skipped_;
-      log::warning("step {}: the gradient norm is not finite; the update was skipped (loss {}, loss scale {})", state_.step, loss_,
-                   scale_);
+      log::warning("step {}: the gradient norm is not finite; the update was skipped (loss {}, loss scale {})",
+                   state_.step, loss_, scale_);
       const bool hopeless = config_.precision != config::Precision::Fp16 || !std::isfinite(loss_) || scale_ <= 1;
       if (skipped_in_row_ >= kBadStepsInRow && hopeless)
-        throw comm::AgreedError(Exit::Numerical,
-                                fmt::format("{} steps in a row without a finite gradient, the last at step {}. The newest checkpoint "
-                                            "is unharmed. Lower optimizer.learning_rate, or check the data with ldmpi-data verify",
-                                            skipped_in_row_, state_.step));
+        throw comm::AgreedError(
+            Exit::Numerical,
+            fmt::format("{} steps in a row without a finite gradient, the last at step {}. The newest checkpoint "
+                        "is unharmed. Lower optimizer.learning_rate, or check the data with ldmpi-data verify",
+                        skipped_in_row_, state_.step));
     }
     if (communicator_.size() == 1) return comm::pending_stop().any();
     double control[kControlWords];
@@ -266,16 +275,16 @@ Exit train(config::TrainConfig config, const comm::Environment& environment, com
     comm::agree(communicator, [&] {
       if (!root) return;
       require(config.resume != config::Resume::Never || !folder.is_used(), Exit::CannotCreate,
-              "{} holds an earlier run and --resume never was given. Choose another --output_dir, or let it resume (--resume auto)",
+              "{} holds an earlier run and --resume never was given. Choose another --output_dir, or let it resume "
+              "(--resume auto)",
               config.output_dir);
       (void)prepare_run_folder(config.output_dir);
       record.lock = std::make_unique<RunLock>(folder.lock(), environment.job_id);
     });
     comm::agree(communicator, [&] { log::open_file(folder.rank_log(communicator.rank())); });
   }
-  const auto job_owner = comm::agree(communicator, [&] {
-    return std::make_unique<Job>(config, lowering, communicator.rank(), communicator.size());
-  });
+  const auto job_owner = comm::agree(
+      communicator, [&] { return std::make_unique<Job>(config, lowering, communicator.rank(), communicator.size()); });
   auto& job = *job_owner;
   comm::agree_equal(communicator, "their build", build_id(), "install the same build on every node");
   comm::agree_equal(communicator, "their dataset", job.fingerprints().at("data"), "make all nodes see the same files");
@@ -293,17 +302,24 @@ Exit train(config::TrainConfig config, const comm::Environment& environment, com
   state = load_state(access, job, config, record.newest.get(), std::move(state));
   record.newest.reset();
   if (state.step >= config.max_train_steps && std::filesystem::exists(folder.final_model())) {
-    log::info("{} is finished: step {} of {}. Raise --max_train_steps to go on.", config.output_dir, state.step, config.max_train_steps);
+    log::info("{} is finished: step {} of {}. Raise --max_train_steps to go on.", config.output_dir, state.step,
+              config.max_train_steps);
     return Exit::Done;
   }
   comm::agree(communicator, [&] {
     if (!root) return;
     io::write_file_atomically(folder.config(), state.config);
-    record.writer = std::make_unique<CheckpointWriter>(CheckpointWriterOptions{
-        folder.checkpoints(), static_cast<int>(config.checkpoint.keep), environment.job_id, [&] { return record.lock->owned(); }});
-    record.metrics = std::make_unique<Metrics>(MetricsOptions{
-        folder.metrics(), config.log.tensorboard ? std::optional(folder.tensorboard()) : std::nullopt, state.step,
-        {.first_step = state.step, .last_step = config.max_train_steps, .every = config.log.every, .terminal = std::nullopt}});
+    record.writer = std::make_unique<CheckpointWriter>(
+        CheckpointWriterOptions{folder.checkpoints(), static_cast<int>(config.checkpoint.keep), environment.job_id,
+                                [&] { return record.lock->owned(); }});
+    record.metrics = std::make_unique<Metrics>(
+        MetricsOptions{folder.metrics(),
+                       config.log.tensorboard ? std::optional(folder.tensorboard()) : std::nullopt,
+                       state.step,
+                       {.first_step = state.step,
+                        .last_step = config.max_train_steps,
+                        .every = config.log.every,
+                        .terminal = std::nullopt}});
   });
 
   comm::install_stop_signals();

@@ -8,9 +8,9 @@
 
 namespace ldmpi::train {
 
-/// Trains, resuming where the run folder has a checkpoint. `config` is resolved (config/resolve.h). Returns the exit code
-/// for orderly ends (Done, Requeue); throws Error for all others. Collective: every rank calls it.
-[[nodiscard]] Exit train(config::TrainConfig config, const comm::Environment& environment, comm::Communicator& communicator,
-                         const backend::Lowering& lowering, backend::Device& device);
+/// Trains, resuming where the run folder has a checkpoint. `config` is resolved (config/resolve.h). Returns the exit
+/// code for orderly ends (Done, Requeue); throws Error for all others. Collective: every rank calls it.
+[[nodiscard]] Exit train(config::TrainConfig config, const comm::Environment& environment,
+                         comm::Communicator& communicator, const backend::Lowering& lowering, backend::Device& device);
 
 }  // namespace ldmpi::train

@@ -12,7 +12,8 @@ double validation_loss(Job& job, comm::Communicator& communicator, const data::D
   const int program = job.validation_program();
   auto put = [&](std::string_view name, const auto& values) {
     const std::string label(name);
-    if (programs.has_input(program, label)) programs.write_input(program, label, values.data(), values.size() * sizeof(values[0]));
+    if (programs.has_input(program, label))
+      programs.write_input(program, label, values.data(), values.size() * sizeof(values[0]));
   };
   put(label::kEmpty, data.empty_prompt());
   put(label::kEmptyPooled, data.empty_pooled());
@@ -22,7 +23,8 @@ double validation_loss(Job& job, comm::Communicator& communicator, const data::D
   const auto batches = std::max<std::int64_t>(wanted / kValidationBatch, 1);
   std::vector<std::uint64_t> ids;
   for (const auto& segment : data.segments())
-    for (std::uint64_t i = 0; segment.bucket == 0 && i < segment.count && std::ssize(ids) < batches * kValidationBatch; ++i)
+    for (std::uint64_t i = 0; segment.bucket == 0 && i < segment.count && std::ssize(ids) < batches * kValidationBatch;
+         ++i)
       ids.push_back(segment.first + i);
 
   // Every batch is computed by one rank and is zero on the others: the sum over ranks is exact.

@@ -21,15 +21,13 @@ Tensors operands(const Sizes& s, double scale, DType type = DType::F32) {
 }
 
 GradientCase gradient_case(const ir::Attention& op) {
-  return {op,
-          ir::AttentionGrad{op},
-          {{Slope}, {Input, 0}, {Input, 1}, {Input, 2}, {Output, 0}, {Output, 1}},
-          {0, 1, 2}};
+  return {
+      op, ir::AttentionGrad{op}, {{Slope}, {Input, 0}, {Input, 1}, {Input, 2}, {Output, 0}, {Output, 1}}, {0, 1, 2}};
 }
 
 const std::vector<Sizes> kSizes{
-    {1, 1, 1, 1, 1},     {1, 1, 8, 1, 77},     {2, 2, 20, 5, 3},     {1, 2, 8, 100, 77},   {2, 1, 40, 97, 129},
-    {1, 1, 80, 33, 300}, {1, 2, 160, 30, 100}, {1, 1, 64, 200, 40},  {3, 3, 16, 17, 31},   {1, 1, 256, 10, 20},
+    {1, 1, 1, 1, 1},     {1, 1, 8, 1, 77},     {2, 2, 20, 5, 3},     {1, 2, 8, 100, 77}, {2, 1, 40, 97, 129},
+    {1, 1, 80, 33, 300}, {1, 2, 160, 30, 100}, {1, 1, 64, 200, 40},  {3, 3, 16, 17, 31}, {1, 1, 256, 10, 20},
     {1, 1, 32, 96, 96},  {2, 1, 24, 7, 400},   {1, 4, 12, 192, 256}, {1, 70, 8, 3, 100},
 };
 

@@ -56,7 +56,8 @@ TEST(Diffusion, DropCaption) {
 
 TEST(Diffusion, DropCaptionDropsSome) {
   const Tensor x = random_tensor(Shape{200, 1}, 2, 1, 5);
-  const Array y = run(ir::DropCaption{5, 0.25F, DType::F32}, {counting_tensor(200, 0), x, random_tensor(Shape{1, 1}, 3)})[0];
+  const Array y =
+      run(ir::DropCaption{5, 0.25F, DType::F32}, {counting_tensor(200, 0), x, random_tensor(Shape{1, 1}, 3)})[0];
   std::int64_t dropped = 0;
   for (std::size_t i = 0; i < y.size(); ++i) dropped += y[i] != x.values[i];
   EXPECT_GT(dropped, 25);

@@ -55,7 +55,8 @@ void keep_statistics_dense(const ir::Op& op, backend::NodeTypes& types) {
 
 class Workspace {
  public:
-  explicit Workspace(std::size_t bytes) : bytes_(bytes), memory_(ir::Type{DType::U8, {static_cast<std::int64_t>(bytes)}}) {
+  explicit Workspace(std::size_t bytes)
+      : bytes_(bytes), memory_(ir::Type{DType::U8, {static_cast<std::int64_t>(bytes)}}) {
     std::memset(memory_.data(), 0xFF, bytes_);  // NaN in every float type
   }
   [[nodiscard]] void* data() const { return memory_.data(); }
@@ -158,7 +159,9 @@ void expect_close(const Array& actual, const Array& expected, double tolerance, 
 }
 
 /// 16-bit outputs are rounded once more.
-double rounding_of(DType type) { return type == DType::BF16 ? 0x1p-8 : type == DType::F16 ? 0x1p-11 : 0; }
+double rounding_of(DType type) {
+  return type == DType::BF16 ? 0x1p-8 : type == DType::F16 ? 0x1p-11 : 0;
+}
 
 /// The slope at 0 of a function of one number.
 template <typename Function>
@@ -206,7 +209,9 @@ ir::Types infer_outputs(const ir::Op& op, const Tensors& inputs) {
   return std::visit([&](const auto& node) { return infer(node, types); }, op);
 }
 
-std::vector<Array> run(const ir::Op& op, const Tensors& inputs) { return run_variant(op, inputs, {}); }
+std::vector<Array> run(const ir::Op& op, const Tensors& inputs) {
+  return run_variant(op, inputs, {});
+}
 
 void check(const ir::Op& op, const Tensors& inputs, Tolerance tolerance) {
   const ir::Types outputs = infer_outputs(op, inputs);
@@ -215,9 +220,8 @@ void check(const ir::Op& op, const Tensors& inputs, Tolerance tolerance) {
     ASSERT_EQ(results.size(), expected.size());
     const auto written = ir::writes_of(op);
     for (std::size_t i = 0; i < results.size(); ++i) {
-      const ir::Type& type = i < outputs.size()
-                                 ? outputs[i]
-                                 : inputs[static_cast<std::size_t>(written[i - outputs.size()])].type;
+      const ir::Type& type =
+          i < outputs.size() ? outputs[i] : inputs[static_cast<std::size_t>(written[i - outputs.size()])].type;
       expect_close(results[i], expected[i], tolerance.relative + rounding_of(type.dtype), i);
     }
   });

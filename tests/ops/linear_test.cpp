@@ -33,7 +33,9 @@ TEST(MatMul, HalfTypes) {
           kLibrary);
 }
 
-ir::Type weight_type(const Shape& shape, DType type = DType::F32) { return {type, shape, 0, ir::Layout::Parameter}; }
+ir::Type weight_type(const Shape& shape, DType type = DType::F32) {
+  return {type, shape, 0, ir::Layout::Parameter};
+}
 
 struct ConvSizes {
   Shape x;
@@ -43,8 +45,8 @@ struct ConvSizes {
 };
 
 const std::vector<ConvSizes> kConvs{
-    {{1, 1, 1, 1}, 1, 3, {1, 1}},  {{2, 4, 5, 7}, 8, 3, {1, 1}},  {{2, 8, 6, 6}, 4, 3, {2, 1}},
-    {{1, 3, 7, 5}, 5, 3, {2, 1}},  {{1, 16, 9, 3}, 24, 3, {1, 1}}, {{3, 10, 4, 4}, 6, 3, {1, 0}},
+    {{1, 1, 1, 1}, 1, 3, {1, 1}},   {{2, 4, 5, 7}, 8, 3, {1, 1}},   {{2, 8, 6, 6}, 4, 3, {2, 1}},
+    {{1, 3, 7, 5}, 5, 3, {2, 1}},   {{1, 16, 9, 3}, 24, 3, {1, 1}}, {{3, 10, 4, 4}, 6, 3, {1, 0}},
     {{1, 20, 1, 1}, 12, 3, {1, 1}},
 };
 

@@ -10,10 +10,8 @@ namespace {
 using enum Source::Kind;
 
 GradientCase group_norm_case(const ir::GroupNorm& op) {
-  return {op,
-          ir::GroupNormGrad{op},
-          {{Slope}, {Input, 0}, {Input, 1}, {Input, 2}, {Output, 1}, {Output, 2}},
-          {0, 1, 2}};
+  return {
+      op, ir::GroupNormGrad{op}, {{Slope}, {Input, 0}, {Input, 1}, {Input, 2}, {Output, 1}, {Output, 2}}, {0, 1, 2}};
 }
 
 Tensors norm_inputs(const ir::Type& x, double shift) {
@@ -39,8 +37,7 @@ TEST(GroupNorm, Gradient) {
   for (bool silu : {false, true}) {
     check_gradient(group_norm_case({2, 1e-5F, silu}), norm_inputs({DType::F32, {2, 12, 1, 1}}, 0), {.relative = 2e-5});
     check_gradient(group_norm_case({4, 1e-5F, silu}), norm_inputs({DType::F32, {2, 12, 3, 5}}, 1), {.relative = 1e-5});
-    check_gradient(group_norm_case({32, 1e-5F, silu}), norm_inputs({DType::F32, {2, 64, 9, 7}}, 0),
-                   {.relative = 1e-5});
+    check_gradient(group_norm_case({32, 1e-5F, silu}), norm_inputs({DType::F32, {2, 64, 9, 7}}, 0), {.relative = 1e-5});
   }
 }
 

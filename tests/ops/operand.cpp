@@ -77,7 +77,9 @@ Tensor counting_tensor(std::int64_t count, std::int64_t first, std::int64_t step
   return result;
 }
 
-void Operand::Free::operator()(std::byte* bytes) const { std::free(bytes); }
+void Operand::Free::operator()(std::byte* bytes) const {
+  std::free(bytes);
+}
 
 Operand::Operand(const ir::Type& type)
     : type_(type), rows_(type.rows()), columns_(type.columns()), pitch_(type.row_pitch()) {
@@ -92,7 +94,9 @@ Operand::Operand(const ir::Type& type)
   std::fill_n(bytes_.get(), size_ + 2 * kGuard, kMark);
 }
 
-std::size_t Operand::row_bytes() const { return static_cast<std::size_t>(columns_) * size_of(type_.dtype); }
+std::size_t Operand::row_bytes() const {
+  return static_cast<std::size_t>(columns_) * size_of(type_.dtype);
+}
 
 template <typename Body>
 void Operand::for_gaps(const Body& body) const {
@@ -110,7 +114,8 @@ void Operand::write(const Array& values) {
   auto* target = static_cast<std::byte*>(data());
   for (std::int64_t i = 0; i < rows_ * columns_; ++i) {
     const std::int64_t at = i / columns_ * pitch_ + i % columns_;
-    store(stored[static_cast<std::size_t>(i)], type_.dtype, target + static_cast<std::size_t>(at) * size_of(type_.dtype));
+    store(stored[static_cast<std::size_t>(i)], type_.dtype,
+          target + static_cast<std::size_t>(at) * size_of(type_.dtype));
   }
 }
 

@@ -56,9 +56,12 @@ struct Update {
 Tensors update_inputs(const Update& u) {
   const std::int64_t n = 40000;
   const ir::Type master{DType::F32, {n}};
-  Tensors inputs{numbers(DType::F32, {0.0123F}),       numbers(DType::F64, {u.sum_squares}),
-                 numbers(DType::F64, u.state),         random_tensor(ir::Type{u.gradient, {n}}, 1),
-                 random_tensor(master, 2),             random_tensor(master, 3, 0.1),
+  Tensors inputs{numbers(DType::F32, {0.0123F}),
+                 numbers(DType::F64, {u.sum_squares}),
+                 numbers(DType::F64, u.state),
+                 random_tensor(ir::Type{u.gradient, {n}}, 1),
+                 random_tensor(master, 2),
+                 random_tensor(master, 3, 0.1),
                  random_tensor(master, 4, 0.05, 0.06)};
   if (u.op.has_weights) inputs.push_back(random_tensor(ir::Type{u.weight, {n}}, 5));
   if (u.op.has_ema) inputs.push_back(random_tensor(master, 6));

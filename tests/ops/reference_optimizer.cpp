@@ -6,7 +6,9 @@
 namespace ldmpi::test::naive {
 namespace {
 
-double& slot(Array& state, ir::StateSlot which) { return state[static_cast<std::size_t>(which)]; }
+double& slot(Array& state, ir::StateSlot which) {
+  return state[static_cast<std::size_t>(which)];
+}
 
 double norm_of(const Array& sum_squares, Array& state) {
   return std::sqrt(sum_squares[0]) / slot(state, ir::StateSlot::LossScale);

@@ -6,7 +6,9 @@
 namespace ldmpi::test::naive {
 namespace {
 
-double gelu(double x) { return 0.5 * x * std::erfc(-x / std::numbers::sqrt2); }
+double gelu(double x) {
+  return 0.5 * x * std::erfc(-x / std::numbers::sqrt2);
+}
 
 }  // namespace
 

@@ -20,8 +20,7 @@ TEST(VectorMath, ExpWithinTwoUlp) {
 }
 
 TEST(VectorMath, Exp2WithinTwoUlp) {
-  for (float x = -99.9F; x < 127; x += 0.00371F)
-    ASSERT_NEAR(double{exp2_of(x)} / std::exp2(double{x}), 1, 2.5e-7) << x;
+  for (float x = -99.9F; x < 127; x += 0.00371F) ASSERT_NEAR(double{exp2_of(x)} / std::exp2(double{x}), 1, 2.5e-7) << x;
   EXPECT_EQ(exp2_of(0.0F), 1.0F);
   EXPECT_LT(exp2_of(-INFINITY), 1e-30F);
 }

@@ -46,7 +46,9 @@ double relative_l2(const std::vector<float>& a, const std::vector<float>& refere
   return std::sqrt(difference / std::max(norm, 1e-30));
 }
 
-TEST(Fixtures, AreThere) { ASSERT_GE(files().size(), 3U); }
+TEST(Fixtures, AreThere) {
+  ASSERT_GE(files().size(), 3U);
+}
 
 TEST(Fixtures, OutputLossAndGradients) {
   for (const auto& path : files()) {
@@ -58,15 +60,17 @@ TEST(Fixtures, OutputLossAndGradients) {
     const double loss = reference.doubles("outputs/loss").at(0);
     EXPECT_NEAR(static_cast<double>(net.output("loss").at(0)), loss, kLossRelative * loss);
     EXPECT_LT(relative_l2(net.output("input_grad.sample"), reference.values("input_grads/sample")), kGradientL2);
-    EXPECT_LT(relative_l2(net.output("input_grad.context"), reference.values("input_grads/encoder_hidden_states")), kGradientL2);
+    EXPECT_LT(relative_l2(net.output("input_grad.context"), reference.values("input_grads/encoder_hidden_states")),
+              kGradientL2);
     if (reference.has("input_grads/text_embeds")) {
       EXPECT_LT(relative_l2(net.output("input_grad.pooled"), reference.values("input_grads/text_embeds")), kGradientL2);
     }
     for (const auto& entry : net.table().entries()) {
       const auto name = "grads/" + entry.name;
       ASSERT_TRUE(reference.has(name)) << name;
-      EXPECT_LT(relative_l2(reference.like_reference(name, net.tensor(ir::Arena::Gradients, entry)), reference.values(name)),
-                kGradientL2)
+      EXPECT_LT(
+          relative_l2(reference.like_reference(name, net.tensor(ir::Arena::Gradients, entry)), reference.values(name)),
+          kGradientL2)
           << name;
     }
   }
@@ -83,7 +87,8 @@ TEST(Fixtures, AdamWThroughTheTrainingProgram) {
     for (int step = 1; step <= 4; ++step) {
       net.run();
       const auto expected = losses.at(static_cast<std::size_t>(step - 1));
-      EXPECT_NEAR(static_cast<double>(net.output("loss").at(0)), expected, kLateLossRelative * expected) << "step " << step;
+      EXPECT_NEAR(static_cast<double>(net.output("loss").at(0)), expected, kLateLossRelative * expected)
+          << "step " << step;
       if (step != 1 && step != 3) continue;
       const std::string group = step == 1 ? "adamw1/" : "adamw3/";
       for (const auto& entry : net.table().entries()) {

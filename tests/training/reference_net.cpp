@@ -8,7 +8,9 @@
 namespace ldmpi::test {
 namespace {
 
-std::string text(std::string_view view) { return std::string(view); }
+std::string text(std::string_view view) {
+  return std::string(view);
+}
 
 }  // namespace
 
@@ -42,8 +44,10 @@ std::vector<float> ReferenceNet::like_reference(const std::string& name, std::ve
 }
 
 LoadedNet::LoadedNet(const ReferenceNet& reference, Kind kind)
-    : unet_(nn::parse_unet_config(reference.config(), "fixture")), table_(std::make_unique<nn::ParameterTable>(unet_)),
-      lowering_(backend::make_cpu_lowering(2)), device_(backend::make_cpu_device(2)),
+    : unet_(nn::parse_unet_config(reference.config(), "fixture")),
+      table_(std::make_unique<nn::ParameterTable>(unet_)),
+      lowering_(backend::make_cpu_lowering(2)),
+      device_(backend::make_cpu_device(2)),
       communicator_(comm::make_communicator({})) {
   train::StepSpec spec;
   spec.unet = &unet_;
@@ -63,7 +67,8 @@ LoadedNet::LoadedNet(const ReferenceNet& reference, Kind kind)
   programs_->bind(*device_, *communicator_);
 
   std::vector<float> flat(static_cast<std::size_t>(parameters_->storage().total), 0.0F);
-  for (const auto& entry : table_->entries()) parameters_->write(entry, reference.values("weights/" + entry.name), flat);
+  for (const auto& entry : table_->entries())
+    parameters_->write(entry, reference.values("weights/" + entry.name), flat);
   exec::upload_arena(*programs_, *device_, ir::Arena::Weights, flat, DType::F32);
   std::vector<double> state(ir::kStateSlots, 0.0);
   state[static_cast<std::size_t>(ir::StateSlot::LossScale)] = 1;

@@ -70,8 +70,12 @@ float across(Float8 x, const Join& join) {
   return join(x, __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6))[0];
 }
 
-Float8 larger(const Float8& a, const Float8& b) { return a > b ? a : b; }
-Float8 sum_of(const Float8& a, const Float8& b) { return a + b; }
+Float8 larger(const Float8& a, const Float8& b) {
+  return a > b ? a : b;
+}
+Float8 sum_of(const Float8& a, const Float8& b) {
+  return a + b;
+}
 
 /// Scores of one row -> 2^(score - peak) in place; columns up to a multiple of 8 exist, those behind `columns` get 0.
 /// Returns the factor by which what was summed before shrinks.

@@ -38,14 +38,14 @@ struct Plan {
 struct Parts {
   float* k_rows;
   float* v_rows;
-  float* q_rows;     ///< times scale
+  float* q_rows;  ///< times scale
   float* do_rows;
-  float* q_panels;   ///< times scale * log2(e)
+  float* q_panels;  ///< times scale * log2(e)
   float* do_panels;
-  float* lse;        ///< in powers of two; per head padded to panels, as delta
-  float* delta;      ///< do . o of each query
-  float* dq;         ///< per head and group
-  float* tile;       ///< P, dS [kKeyTile, kQueryTile], dK, dV [kKeyTile, step]
+  float* lse;    ///< in powers of two; per head padded to panels, as delta
+  float* delta;  ///< do . o of each query
+  float* dq;     ///< per head and group
+  float* tile;   ///< P, dS [kKeyTile, kQueryTile], dK, dV [kKeyTile, step]
   std::int64_t tile_size;
   std::size_t bytes;
 
@@ -137,9 +137,7 @@ void pack_queries(const Plan& plan, const Parts& parts, const Operands& op, std:
   const std::int64_t begin = tile * kQueryTile;
   const std::int64_t end = std::min(begin + kQueryTile, heads.queries);
   const std::int64_t step = heads.step();
-  const auto at = [&](std::size_t i) {
-    return op.args.in<float>(i) + heads.offset(head, heads.queries, op.pitch(i));
-  };
+  const auto at = [&](std::size_t i) { return op.args.in<float>(i) + heads.offset(head, heads.queries, op.pitch(i)); };
   float* q_rows = parts.q_rows + h * heads.rows_size(heads.queries);
   float* do_rows = parts.do_rows + h * heads.rows_size(heads.queries);
   pack_rows(at(1), op.pitch(1), begin, end, heads.width, heads.scale, q_rows, step);

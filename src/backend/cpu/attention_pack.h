@@ -44,8 +44,8 @@ struct Heads {
 };
 
 /// Rows [begin, end) of a head times `factor`, `step` floats apart.
-inline void pack_rows(const float* source, std::int64_t pitch, std::int64_t begin, std::int64_t end,
-                      std::int64_t width, float factor, float* target, std::int64_t step) {
+inline void pack_rows(const float* source, std::int64_t pitch, std::int64_t begin, std::int64_t end, std::int64_t width,
+                      float factor, float* target, std::int64_t step) {
   for (std::int64_t row = begin; row < end; ++row) {
     const float* from = source + row * pitch;
     float* to = target + row * step;
@@ -59,7 +59,7 @@ inline void transpose8(const float* source, std::int64_t pitch, float factor, fl
   Float8 r[8];
 #pragma GCC unroll 8
   for (int i = 0; i < 8; ++i) r[i] = factor * Float8(*reinterpret_cast<const Float8Memory*>(source + i * pitch));
-  // Each stage swaps one bit of the row number with the same bit of the column number.
+    // Each stage swaps one bit of the row number with the same bit of the column number.
 #pragma GCC unroll 8
   for (int i = 0; i < 8; i += 2) {
     const Float8 a = r[i];

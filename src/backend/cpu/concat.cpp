@@ -8,14 +8,14 @@
 
 namespace ldmpi::backend::cpu {
 
-NodeAnswer answer(const ir::Concat&, const NodeTypes&) { return {.pitched_inputs = true, .pitched_outputs = true}; }
+NodeAnswer answer(const ir::Concat&, const NodeTypes&) {
+  return {.pitched_inputs = true, .pitched_outputs = true};
+}
 
 KernelPtr make_kernel(const ir::Concat&, const NodeTypes& types) {
   return own_kernel([types](const KernelArgs& args) {
     const ir::Type& y = types.outputs[0];
-    const auto bytes_of = [&](std::int64_t elements) {
-      return elements * static_cast<std::int64_t>(size_of(y.dtype));
-    };
+    const auto bytes_of = [&](std::int64_t elements) { return elements * static_cast<std::int64_t>(size_of(y.dtype)); };
     std::int64_t column = 0;
     for (std::size_t i = 0; i < types.inputs.size(); ++i) {
       const ir::Type& x = types.inputs[i];

@@ -40,7 +40,9 @@ float number_at(const void* base, DType type, std::int64_t i) {
 
 }  // namespace
 
-NodeAnswer answer(const ir::Lookup&, const NodeTypes&) { return {}; }
+NodeAnswer answer(const ir::Lookup&, const NodeTypes&) {
+  return {};
+}
 
 KernelPtr make_kernel(const ir::Lookup&, const NodeTypes& types) {
   return own_kernel([count = types.outputs[0].count(), last = types.inputs[0].count() - 1](const KernelArgs& args) {
@@ -50,7 +52,9 @@ KernelPtr make_kernel(const ir::Lookup&, const NodeTypes& types) {
   });
 }
 
-NodeAnswer answer(const ir::Blend&, const NodeTypes&) { return {}; }
+NodeAnswer answer(const ir::Blend&, const NodeTypes&) {
+  return {};
+}
 
 KernelPtr make_kernel(const ir::Blend&, const NodeTypes& types) {
   return own_kernel([samples = Samples(types.inputs[1]), type = types.outputs[0].dtype](const KernelArgs& args) {
@@ -92,7 +96,9 @@ KernelPtr make_kernel(const ir::DropCaption& op, const NodeTypes& types) {
   });
 }
 
-NodeAnswer answer(const ir::Sinusoid&, const NodeTypes&) { return {.pitched_outputs = true}; }
+NodeAnswer answer(const ir::Sinusoid&, const NodeTypes&) {
+  return {.pitched_outputs = true};
+}
 
 KernelPtr make_kernel(const ir::Sinusoid& op, const NodeTypes& types) {
   const std::int64_t half = op.dim / 2;
@@ -151,7 +157,9 @@ KernelPtr make_kernel(const ir::WeightedMse&, const NodeTypes& types) {
   });
 }
 
-NodeAnswer answer(const ir::WeightedMseGrad&, const NodeTypes&) { return {}; }
+NodeAnswer answer(const ir::WeightedMseGrad&, const NodeTypes&) {
+  return {};
+}
 
 KernelPtr make_kernel(const ir::WeightedMseGrad&, const NodeTypes& types) {
   return own_kernel([samples = Samples(types.inputs[1]), type = types.inputs[1].dtype](const KernelArgs& args) {

@@ -6,7 +6,9 @@
 
 namespace ldmpi::backend::cpu {
 
-NodeAnswer answer(const ir::Geglu&, const NodeTypes&) { return {.pitched_inputs = true, .pitched_outputs = true}; }
+NodeAnswer answer(const ir::Geglu&, const NodeTypes&) {
+  return {.pitched_inputs = true, .pitched_outputs = true};
+}
 
 KernelPtr make_kernel(const ir::Geglu& op, const NodeTypes& types) {
   expect_f32(op.name, types);
@@ -23,7 +25,9 @@ KernelPtr make_kernel(const ir::Geglu& op, const NodeTypes& types) {
   });
 }
 
-NodeAnswer answer(const ir::GegluGrad&, const NodeTypes&) { return {.pitched_inputs = true, .pitched_outputs = true}; }
+NodeAnswer answer(const ir::GegluGrad&, const NodeTypes&) {
+  return {.pitched_inputs = true, .pitched_outputs = true};
+}
 
 KernelPtr make_kernel(const ir::GegluGrad& op, const NodeTypes& types) {
   expect_f32(op.name, types);

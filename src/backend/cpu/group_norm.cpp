@@ -199,8 +199,8 @@ KernelPtr make_forward(const ir::GroupNorm& op, const NodeTypes& types) {
       const float* mean = parts.of_sample(n);
       for (std::int64_t p = plan.pieces.begin(piece); p < plan.pieces.end(piece); ++p) {
         const std::int64_t row = n * plan.pieces.extent + p;
-        apply<kSilu>(args.in<float>(0) + row * x_pitch, mean, mean + channels, beta,
-                     args.out<float>(0) + row * y_pitch, channels);
+        apply<kSilu>(args.in<float>(0) + row * x_pitch, mean, mean + channels, beta, args.out<float>(0) + row * y_pitch,
+                     channels);
       }
     });
   });

@@ -12,14 +12,14 @@ namespace ldmpi::backend::cpu {
 /// Ops whose kernels read and write 16-bit floats themselves. The other kernels are f32 inside and out; a wrapper
 /// converts their 16-bit operands through scratch.
 template <typename O>
-concept AnyFloat =
-    (std::same_as<O, ir::Fill> || std::same_as<O, ir::Cast> || std::same_as<O, ir::Concat> ||
-     std::same_as<O, ir::Upsample> || std::same_as<O, ir::FromCanonical> || std::same_as<O, ir::ToCanonical> ||
-     std::same_as<O, ir::RandomTimesteps> || std::same_as<O, ir::RandomNormal> || std::same_as<O, ir::Lookup> ||
-     std::same_as<O, ir::Blend> || std::same_as<O, ir::MulAdd> || std::same_as<O, ir::DropCaption> ||
-     std::same_as<O, ir::Sinusoid> || std::same_as<O, ir::WeightedMse> || std::same_as<O, ir::WeightedMseGrad> ||
-     std::same_as<O, ir::Accumulate> || std::same_as<O, ir::SumSquares> || std::same_as<O, ir::AdamW> ||
-     std::same_as<O, ir::UpdateState> || std::same_as<O, ir::ReadState>);
+concept AnyFloat = (std::same_as<O, ir::Fill> || std::same_as<O, ir::Cast> || std::same_as<O, ir::Concat> ||
+                    std::same_as<O, ir::Upsample> || std::same_as<O, ir::FromCanonical> ||
+                    std::same_as<O, ir::ToCanonical> || std::same_as<O, ir::RandomTimesteps> ||
+                    std::same_as<O, ir::RandomNormal> || std::same_as<O, ir::Lookup> || std::same_as<O, ir::Blend> ||
+                    std::same_as<O, ir::MulAdd> || std::same_as<O, ir::DropCaption> || std::same_as<O, ir::Sinusoid> ||
+                    std::same_as<O, ir::WeightedMse> || std::same_as<O, ir::WeightedMseGrad> ||
+                    std::same_as<O, ir::Accumulate> || std::same_as<O, ir::SumSquares> || std::same_as<O, ir::AdamW> ||
+                    std::same_as<O, ir::UpdateState> || std::same_as<O, ir::ReadState>);
 
 // oneDNN.
 [[nodiscard]] NodeAnswer answer(const ir::MatMul&, const NodeTypes&);

@@ -44,7 +44,9 @@ void differentiate(const float* dy, const float* x, const float* gamma, float me
   }
 }
 
-Pieces pieces_of(const ir::Type& x) { return {x.rows(), 16}; }
+Pieces pieces_of(const ir::Type& x) {
+  return {x.rows(), 16};
+}
 
 }  // namespace
 
@@ -77,10 +79,7 @@ NodeAnswer answer(const ir::LayerNormGrad&, const NodeTypes& types) {
   const ir::Type& x = types.inputs[1];
   Scratch scratch;
   scratch.take<float>(pieces_of(x).count() * 2 * x.columns());
-  return {.workspace_bytes = scratch.used(),
-          .pitched_inputs = true,
-          .pitched_outputs = true,
-          .overwrites_first = true};
+  return {.workspace_bytes = scratch.used(), .pitched_inputs = true, .pitched_outputs = true, .overwrites_first = true};
 }
 
 KernelPtr make_kernel(const ir::LayerNormGrad& op, const NodeTypes& types) {

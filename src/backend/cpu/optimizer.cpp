@@ -33,8 +33,12 @@ std::int64_t elements_of(const Ranges& ranges) {
   return total;
 }
 
-double& slot(double* state, ir::StateSlot which) { return state[static_cast<int>(which)]; }
-double slot(const double* state, ir::StateSlot which) { return state[static_cast<int>(which)]; }
+double& slot(double* state, ir::StateSlot which) {
+  return state[static_cast<int>(which)];
+}
+double slot(const double* state, ir::StateSlot which) {
+  return state[static_cast<int>(which)];
+}
 
 /// The gradient's norm without the loss scale; not finite if any gradient is not.
 double norm_of(const double* sum_squares, const double* state) {
@@ -45,11 +49,11 @@ double norm_of(const double* sum_squares, const double* state) {
 struct Rates {
   float gradient;  ///< factor that removes the loss scale and clips
   float keep1, take1, keep2, take2;
-  float step;    ///< lr / (1 - beta1^k)
-  float root;    ///< 1 / sqrt(1 - beta2^k)
+  float step;  ///< lr / (1 - beta1^k)
+  float root;  ///< 1 / sqrt(1 - beta2^k)
   float epsilon;
-  float decay;   ///< 1 - lr * weight_decay
-  float average; ///< 1 - d of the EMA
+  float decay;    ///< 1 - lr * weight_decay
+  float average;  ///< 1 - d of the EMA
 
   Rates(const ir::AdamW& op, double lr, double norm, const double* state) {
     const double k = slot(state, ir::StateSlot::Applied) + 1;
@@ -84,12 +88,13 @@ void update(const Rates& r, bool decays, const float* g, float* p, float* m, flo
 
 }  // namespace
 
-NodeAnswer answer(const ir::Accumulate&, const NodeTypes&) { return {}; }
+NodeAnswer answer(const ir::Accumulate&, const NodeTypes&) {
+  return {};
+}
 
 KernelPtr make_kernel(const ir::Accumulate&, const NodeTypes& types) {
   const ir::Type& x = types.inputs[1];
-  const std::int64_t count =
-      x.layout == ir::Layout::Parameter ? weight_layout_of(x.shape).elements : x.count();
+  const std::int64_t count = x.layout == ir::Layout::Parameter ? weight_layout_of(x.shape).elements : x.count();
   return own_kernel([count, type = x.dtype](const KernelArgs& args) {
     parallel_for(ceil_div(count, kPiece), count, [&](std::int64_t piece) {
       const std::int64_t begin = piece * kPiece;
@@ -134,7 +139,9 @@ KernelPtr make_kernel(const ir::SumSquares& op, const NodeTypes& types) {
   });
 }
 
-NodeAnswer answer(const ir::AdamW&, const NodeTypes&) { return {}; }
+NodeAnswer answer(const ir::AdamW&, const NodeTypes&) {
+  return {};
+}
 
 KernelPtr make_kernel(const ir::AdamW& op, const NodeTypes& types) {
   const DType gradient_type = types.inputs[3].dtype;
@@ -157,7 +164,8 @@ KernelPtr make_kernel(const ir::AdamW& op, const NodeTypes& types) {
         const std::int64_t at = range.begin + i;
         float* own = master + range.master_begin + i;
         const std::int64_t moment = range.moment_begin + i;
-        update(rates, range.decay, in.at(args.inputs[3], gradient_type, at, m), own, first + moment, second + moment, m);
+        update(rates, range.decay, in.at(args.inputs[3], gradient_type, at, m), own, first + moment, second + moment,
+               m);
         if (weights != nullptr) write_floats(own, weight_type, element(weights, weight_type, at), m);
         if (ema == nullptr) return;
         float* average = ema + moment;
@@ -168,7 +176,9 @@ KernelPtr make_kernel(const ir::AdamW& op, const NodeTypes& types) {
   });
 }
 
-NodeAnswer answer(const ir::UpdateState&, const NodeTypes&) { return {}; }
+NodeAnswer answer(const ir::UpdateState&, const NodeTypes&) {
+  return {};
+}
 
 KernelPtr make_kernel(const ir::UpdateState& op, const NodeTypes&) {
   return own_kernel([op](const KernelArgs& args) {
@@ -200,7 +210,9 @@ KernelPtr make_kernel(const ir::UpdateState& op, const NodeTypes&) {
   });
 }
 
-NodeAnswer answer(const ir::ReadState&, const NodeTypes&) { return {}; }
+NodeAnswer answer(const ir::ReadState&, const NodeTypes&) {
+  return {};
+}
 
 KernelPtr make_kernel(const ir::ReadState& op, const NodeTypes&) {
   return own_kernel([op](const KernelArgs& args) {

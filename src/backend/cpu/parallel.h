@@ -17,10 +17,16 @@
 namespace ldmpi::backend::cpu {
 
 /// Threads of a kernel prepared now; what per-thread scratch is counted by.
-[[nodiscard]] inline int threads() { return omp_get_max_threads(); }
+[[nodiscard]] inline int threads() {
+  return omp_get_max_threads();
+}
 
-[[nodiscard]] constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-[[nodiscard]] constexpr std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }
+[[nodiscard]] constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
+  return (a + b - 1) / b;
+}
+[[nodiscard]] constexpr std::int64_t round_up(std::int64_t a, std::int64_t b) {
+  return ceil_div(a, b) * b;
+}
 
 /// Below this many elements waking the other threads costs more than they save.
 inline constexpr std::int64_t kSerialWork = 16384;

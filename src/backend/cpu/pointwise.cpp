@@ -62,33 +62,43 @@ KernelPtr fill_words(const NodeTypes& types, Word word) {
 
 }  // namespace
 
-NodeAnswer answer(const ir::Unary&, const NodeTypes&) { return kInPlace; }
+NodeAnswer answer(const ir::Unary&, const NodeTypes&) {
+  return kInPlace;
+}
 KernelPtr make_kernel(const ir::Unary& op, const NodeTypes& types) {
   expect_f32(op.name, types);
   if (op.fn == ir::UnaryFn::Silu) return map1(types, [](float x) { return silu(x); });
   return map1(types, [](float x) { return gelu(x); });
 }
 
-NodeAnswer answer(const ir::UnaryGrad&, const NodeTypes&) { return kInPlace; }
+NodeAnswer answer(const ir::UnaryGrad&, const NodeTypes&) {
+  return kInPlace;
+}
 KernelPtr make_kernel(const ir::UnaryGrad& op, const NodeTypes& types) {
   expect_f32(op.name, types);
   if (op.fn == ir::UnaryFn::Silu) return map2(types, [](float dy, float x) { return dy * silu_slope(x); });
   return map2(types, [](float dy, float x) { return dy * gelu_slope(x); });
 }
 
-NodeAnswer answer(const ir::Add&, const NodeTypes&) { return kInPlace; }
+NodeAnswer answer(const ir::Add&, const NodeTypes&) {
+  return kInPlace;
+}
 KernelPtr make_kernel(const ir::Add& op, const NodeTypes& types) {
   expect_f32(op.name, types);
   return map2(types, [](float a, float b) { return a + b; });
 }
 
-NodeAnswer answer(const ir::Scale&, const NodeTypes&) { return kInPlace; }
+NodeAnswer answer(const ir::Scale&, const NodeTypes&) {
+  return kInPlace;
+}
 KernelPtr make_kernel(const ir::Scale& op, const NodeTypes& types) {
   expect_f32(op.name, types);
   return map1(types, [factor = op.factor](float x) { return factor * x; });
 }
 
-NodeAnswer answer(const ir::Cast&, const NodeTypes&) { return kAnywhere; }
+NodeAnswer answer(const ir::Cast&, const NodeTypes&) {
+  return kAnywhere;
+}
 KernelPtr make_kernel(const ir::Cast&, const NodeTypes& types) {
   const ir::Type& x = types.inputs[0];
   const ir::Type& y = types.outputs[0];
@@ -110,7 +120,9 @@ KernelPtr make_kernel(const ir::Cast&, const NodeTypes& types) {
   });
 }
 
-NodeAnswer answer(const ir::AddChannels&, const NodeTypes&) { return kInPlace; }
+NodeAnswer answer(const ir::AddChannels&, const NodeTypes&) {
+  return kInPlace;
+}
 KernelPtr make_kernel(const ir::AddChannels& op, const NodeTypes& types) {
   expect_f32(op.name, types);
   const ir::Type& x = types.inputs[0];
@@ -129,7 +141,9 @@ KernelPtr make_kernel(const ir::AddChannels& op, const NodeTypes& types) {
   });
 }
 
-NodeAnswer answer(const ir::MulAdd&, const NodeTypes&) { return kInPlace; }
+NodeAnswer answer(const ir::MulAdd&, const NodeTypes&) {
+  return kInPlace;
+}
 KernelPtr make_kernel(const ir::MulAdd& op, const NodeTypes& types) {
   expect_f32(op.name, types);
   const Spans<4> spans({&types.inputs[0], &types.inputs[1], &types.inputs[2], &types.outputs[0]});
@@ -145,7 +159,9 @@ KernelPtr make_kernel(const ir::MulAdd& op, const NodeTypes& types) {
   });
 }
 
-NodeAnswer answer(const ir::Fill&, const NodeTypes&) { return kAnywhere; }
+NodeAnswer answer(const ir::Fill&, const NodeTypes&) {
+  return kAnywhere;
+}
 KernelPtr make_kernel(const ir::Fill& op, const NodeTypes& types) {
   const std::uint64_t bits = pattern_of(op.value, types.outputs[0].dtype);
   switch (size_of(types.outputs[0].dtype)) {

@@ -26,7 +26,9 @@ void draw_normal(const Draw& draw, std::int64_t first, float* out) {
 
 }  // namespace
 
-NodeAnswer answer(const ir::RandomTimesteps&, const NodeTypes&) { return {}; }
+NodeAnswer answer(const ir::RandomTimesteps&, const NodeTypes&) {
+  return {};
+}
 
 KernelPtr make_kernel(const ir::RandomTimesteps& op, const NodeTypes& types) {
   return own_kernel([op, count = types.outputs[0].count()](const KernelArgs& args) {
@@ -34,12 +36,15 @@ KernelPtr make_kernel(const ir::RandomTimesteps& op, const NodeTypes& types) {
       const auto draw = static_cast<std::uint64_t>(args.in<std::int64_t>(0)[n]);
       const double u = double{Draw{op.seed, Purpose::Timestep, draw}.uniform(0)};
       // The largest uniform number rounds to 1.
-      args.out<std::int64_t>(0)[n] = std::min(op.steps - 1, static_cast<std::int64_t>(static_cast<double>(op.steps) * u));
+      args.out<std::int64_t>(0)[n] =
+          std::min(op.steps - 1, static_cast<std::int64_t>(static_cast<double>(op.steps) * u));
     }
   });
 }
 
-NodeAnswer answer(const ir::RandomNormal&, const NodeTypes&) { return {.pitched_outputs = true}; }
+NodeAnswer answer(const ir::RandomNormal&, const NodeTypes&) {
+  return {.pitched_outputs = true};
+}
 
 KernelPtr make_kernel(const ir::RandomNormal& op, const NodeTypes& types) {
   return own_kernel([op, y = types.outputs[0]](const KernelArgs& args) {

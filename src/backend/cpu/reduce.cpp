@@ -56,17 +56,23 @@ KernelPtr make(const ColumnSums& sums) {
 ColumnSums sums_of(const ir::SumPixels&, const NodeTypes& types) {
   return {types.inputs[0], types.outputs[0], types.inputs[0].shape[0]};
 }
-ColumnSums sums_of(const ir::SumRows&, const NodeTypes& types) { return {types.inputs[0], types.outputs[0], 1}; }
+ColumnSums sums_of(const ir::SumRows&, const NodeTypes& types) {
+  return {types.inputs[0], types.outputs[0], 1};
+}
 
 }  // namespace
 
-NodeAnswer answer(const ir::SumPixels& op, const NodeTypes& types) { return sums_of(op, types).answer(); }
+NodeAnswer answer(const ir::SumPixels& op, const NodeTypes& types) {
+  return sums_of(op, types).answer();
+}
 KernelPtr make_kernel(const ir::SumPixels& op, const NodeTypes& types) {
   expect_f32(op.name, types);
   return make(sums_of(op, types));
 }
 
-NodeAnswer answer(const ir::SumRows& op, const NodeTypes& types) { return sums_of(op, types).answer(); }
+NodeAnswer answer(const ir::SumRows& op, const NodeTypes& types) {
+  return sums_of(op, types).answer();
+}
 KernelPtr make_kernel(const ir::SumRows& op, const NodeTypes& types) {
   expect_f32(op.name, types);
   return make(sums_of(op, types));

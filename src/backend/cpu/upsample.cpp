@@ -8,7 +8,9 @@
 
 namespace ldmpi::backend::cpu {
 
-NodeAnswer answer(const ir::Upsample&, const NodeTypes&) { return {.pitched_inputs = true, .pitched_outputs = true}; }
+NodeAnswer answer(const ir::Upsample&, const NodeTypes&) {
+  return {.pitched_inputs = true, .pitched_outputs = true};
+}
 
 KernelPtr make_kernel(const ir::Upsample&, const NodeTypes& types) {
   const ir::Type& x = types.inputs[0];

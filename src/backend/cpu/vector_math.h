@@ -72,8 +72,12 @@ template <typename V>
 }
 
 // The narrower ranges below keep every product normal: the compiler evaluates the clamped case for all elements.
-[[gnu::always_inline]] inline float sigmoid(float x) { return 1.0F / (1.0F + exp_of(-x, -60.0F, 60.0F)); }
-[[gnu::always_inline]] inline float silu(float x) { return x * sigmoid(x); }
+[[gnu::always_inline]] inline float sigmoid(float x) {
+  return 1.0F / (1.0F + exp_of(-x, -60.0F, 60.0F));
+}
+[[gnu::always_inline]] inline float silu(float x) {
+  return x * sigmoid(x);
+}
 [[gnu::always_inline]] inline float silu_slope(float x) {
   const float e = exp_of(-x, -60.0F, 60.0F);
   const float s = 1.0F / (1.0F + e);
@@ -99,7 +103,9 @@ struct Normal {
   const float tail = e * u * p;
   return {x < 0.0F ? tail : 1.0F - tail, 0.398942280F * e};
 }
-[[gnu::always_inline]] inline float gelu(float x) { return x * normal_at(x).cdf; }
+[[gnu::always_inline]] inline float gelu(float x) {
+  return x * normal_at(x).cdf;
+}
 [[gnu::always_inline]] inline float gelu_slope(float x) {
   const Normal n = normal_at(x);
   return n.cdf + x * n.density;

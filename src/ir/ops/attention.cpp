@@ -14,8 +14,8 @@ Types infer(const Attention& op, TypesView inputs) {
   return {Type{q.dtype, q.shape}, Type{DType::F32, {op.batch * op.heads, q.rows() / op.batch}}};
 }
 Values gradient(const Attention& op, GradientScope& s) {
-  return s.build.graph().add(AttentionGrad{op}, {s.adjoint(), s.inputs[0], s.inputs[1], s.inputs[2], s.outputs[0],
-                                                 s.outputs[1]});
+  return s.build.graph().add(AttentionGrad{op},
+                             {s.adjoint(), s.inputs[0], s.inputs[1], s.inputs[2], s.outputs[0], s.outputs[1]});
 }
 Types infer(const AttentionGrad& op, TypesView inputs) {
   expect_inputs(op.name, inputs, 6, 6);

@@ -11,7 +11,8 @@ Types infer(const RandomTimesteps& op, TypesView inputs) {
 }
 Types infer(const RandomNormal& op, TypesView inputs) {
   expect_inputs(op.name, inputs, 1, 1);
-  expect(inputs[0].dtype == DType::I64 && inputs[0].count() == op.shape[0], op.name, inputs, "draws i64 [N], N of the shape");
+  expect(inputs[0].dtype == DType::I64 && inputs[0].count() == op.shape[0], op.name, inputs,
+         "draws i64 [N], N of the shape");
   return {Type{DType::F32, op.shape}};
 }
 Types infer(const Lookup& op, TypesView inputs) {

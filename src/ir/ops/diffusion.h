@@ -116,7 +116,8 @@ struct WeightedMse {
 Types infer(const WeightedMse&, TypesView inputs);
 Values gradient(const WeightedMse&, GradientScope&);
 
-/// dprediction = dloss * 2/count * weight[n] * (prediction - target). Inputs: dloss f32 [1], prediction, target, weight.
+/// dprediction = dloss * 2/count * weight[n] * (prediction - target). Inputs: dloss f32 [1], prediction, target,
+/// weight.
 struct WeightedMseGrad {
   static constexpr std::string_view name = "weighted_mse_grad";
   static constexpr bool differentiable = false;

@@ -23,11 +23,13 @@ Values gradient(const MatMul& op, GradientScope& s) {
   auto shaped = [&](Value gradient, Value like) { return s.build.reshape(gradient, s.type(like).shape); };
   Values result(s.inputs.size());
   if (s.needs(0))
-    result[0] = shaped(op.transpose_a ? s.build.matmul(b, dy, op.transpose_b, true)
-                                      : s.build.matmul(dy, b, false, !op.transpose_b), a);
+    result[0] = shaped(
+        op.transpose_a ? s.build.matmul(b, dy, op.transpose_b, true) : s.build.matmul(dy, b, false, !op.transpose_b),
+        a);
   if (s.needs(1))
-    result[1] = shaped(op.transpose_b ? s.build.matmul(dy, a, true, op.transpose_a)
-                                      : s.build.matmul(a, dy, !op.transpose_a, false), b);
+    result[1] = shaped(
+        op.transpose_b ? s.build.matmul(dy, a, true, op.transpose_a) : s.build.matmul(a, dy, !op.transpose_a, false),
+        b);
   if (s.needs(2)) result[2] = s.build.sum_rows(dy);
   return result;
 }

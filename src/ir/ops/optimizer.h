@@ -22,7 +22,7 @@ inline constexpr int kStateSlots = 8;
 /// with a sharded optimizer the moments, the average and (16-bit training) the master copy hold only the rank's own
 /// elements, and the run begins at another index there.
 struct ParameterRange {
-  std::int64_t begin = 0;         ///< in weights and gradients
+  std::int64_t begin = 0;  ///< in weights and gradients
   std::int64_t end = 0;
   std::int64_t master_begin = 0;  ///< in the master copy
   std::int64_t moment_begin = 0;  ///< in both moments and the average
@@ -90,8 +90,8 @@ struct AdamW {
 Types infer(const AdamW&, TypesView inputs);
 
 /// Counts the update and moves the loss scale: finite norm: applied+1, ema+1, scale doubled after `growth_interval`
-/// good steps; otherwise skipped+1, scale halved (not below 1). Inputs: sum_squares, state, tokens. Output: metrics f64 [4]:
-/// norm (unscaled), finite (0/1), loss scale used, applied.
+/// good steps; otherwise skipped+1, scale halved (not below 1). Inputs: sum_squares, state, tokens. Output: metrics f64
+/// [4]: norm (unscaled), finite (0/1), loss scale used, applied.
 struct UpdateState {
   static constexpr std::string_view name = "update_state";
   static constexpr bool differentiable = false;

@@ -4,7 +4,9 @@
 
 namespace ldmpi::ir {
 
-std::string_view name_of(UnaryFn fn) noexcept { return fn == UnaryFn::Silu ? "silu" : "gelu"; }
+std::string_view name_of(UnaryFn fn) noexcept {
+  return fn == UnaryFn::Silu ? "silu" : "gelu";
+}
 
 Types infer(const Unary& op, TypesView inputs) {
   expect_inputs(op.name, inputs, 1, 1);
@@ -25,19 +27,25 @@ Types infer(const Add& op, TypesView inputs) {
   expect(inputs[0] == inputs[1], op.name, inputs, "two equal types");
   return {inputs[0]};
 }
-Values gradient(const Add&, GradientScope& s) { return {s.adjoint(), s.adjoint()}; }
+Values gradient(const Add&, GradientScope& s) {
+  return {s.adjoint(), s.adjoint()};
+}
 
 Types infer(const Scale& op, TypesView inputs) {
   expect_inputs(op.name, inputs, 1, 1);
   return {inputs[0]};
 }
-Values gradient(const Scale& op, GradientScope& s) { return {s.build.scale(s.adjoint(), op.factor)}; }
+Values gradient(const Scale& op, GradientScope& s) {
+  return {s.build.scale(s.adjoint(), op.factor)};
+}
 
 Types infer(const Cast& op, TypesView inputs) {
   expect_inputs(op.name, inputs, 1, 1);
   return {Type{op.dtype, inputs[0].shape, 0, inputs[0].layout}};
 }
-Values gradient(const Cast&, GradientScope& s) { return {s.build.cast(s.adjoint(), s.type(s.inputs[0]).dtype)}; }
+Values gradient(const Cast&, GradientScope& s) {
+  return {s.build.cast(s.adjoint(), s.type(s.inputs[0]).dtype)};
+}
 
 Types infer(const Geglu& op, TypesView inputs) {
   expect_inputs(op.name, inputs, 1, 1);

@@ -77,11 +77,13 @@ Types infer(const UpsampleGrad& op, TypesView inputs) {
 
 Types infer(const FromCanonical& op, TypesView inputs) {
   expect_inputs(op.name, inputs, 1, 1);
-  expect(op.shape.rank() == 4 && inputs[0].count() == op.shape.count() && inputs[0].dtype == DType::F32, op.name, inputs,
-         "f32 with as many elements as the image");
+  expect(op.shape.rank() == 4 && inputs[0].count() == op.shape.count() && inputs[0].dtype == DType::F32, op.name,
+         inputs, "f32 with as many elements as the image");
   return {Type{op.dtype, op.shape}};
 }
-Values gradient(const FromCanonical&, GradientScope& s) { return {s.build.graph().add1(ToCanonical{}, {s.adjoint()})}; }
+Values gradient(const FromCanonical&, GradientScope& s) {
+  return {s.build.graph().add1(ToCanonical{}, {s.adjoint()})};
+}
 
 Types infer(const ToCanonical& op, TypesView inputs) {
   expect_inputs(op.name, inputs, 1, 1);

@@ -58,7 +58,8 @@ Graph merge_equal(const Graph& graph) {
       seen.emplace(std::move(key), n);
       rewriter.copy(node);
     } else {
-      for (std::size_t i = 0; i < node.outputs.size(); ++i) rewriter.set(node.outputs[i], rewriter.map(equal->outputs[i]));
+      for (std::size_t i = 0; i < node.outputs.size(); ++i)
+        rewriter.set(node.outputs[i], rewriter.map(equal->outputs[i]));
     }
   }
   return std::move(rewriter).finish();

@@ -32,7 +32,9 @@ TEST(Check, AFailedInvariantNamesExpressionAndFile) {
 }
 
 int destroyed = 0;  // the sum of the values given back
-void destroy(int value) { destroyed += value; }
+void destroy(int value) {
+  destroyed += value;
+}
 using Number = Handle<int, destroy>;
 
 TEST(HandleTest, GivesItsValueBackOnce) {

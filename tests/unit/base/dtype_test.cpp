@@ -31,10 +31,18 @@ struct Format {
   std::uint16_t (*to)(float);
   float (*from)(std::uint16_t);
 };
-std::uint16_t to_b(float x) { return to_bf16(x); }
-float from_b(std::uint16_t x) { return from_bf16(x); }
-std::uint16_t to_h(float x) { return to_f16(x); }
-float from_h(std::uint16_t x) { return from_f16(x); }
+std::uint16_t to_b(float x) {
+  return to_bf16(x);
+}
+float from_b(std::uint16_t x) {
+  return from_bf16(x);
+}
+std::uint16_t to_h(float x) {
+  return to_f16(x);
+}
+float from_h(std::uint16_t x) {
+  return from_f16(x);
+}
 constexpr std::array kFormats{Format{"bf16", 7, 127, to_b, from_b}, Format{"f16", 10, 15, to_h, from_h}};
 
 TEST(Half, AllValuesMatchTheDefinitionAndReturn) {

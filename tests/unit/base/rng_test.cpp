@@ -9,7 +9,9 @@
 namespace ldmpi {
 namespace {
 
-std::vector<std::uint32_t> words(const Philox4& p) { return {p.x, p.y, p.z, p.w}; }
+std::vector<std::uint32_t> words(const Philox4& p) {
+  return {p.x, p.y, p.z, p.w};
+}
 
 TEST(Philox, KnownAnswersOfRandom123) {
   EXPECT_EQ(words(philox({0, 0, 0, 0}, 0)),
@@ -82,9 +84,9 @@ TEST(Draw, NeighboursAreNotCorrelated) {
 TEST(Draw, StreamsDifferBySeedPurposeAndIndex) {
   std::set<std::vector<std::uint32_t>> seen;
   for (std::uint64_t seed : {0ULL, 1ULL, 1ULL << 32})
-    for (auto purpose : {Purpose::Initialize, Purpose::Timestep, Purpose::Noise, Purpose::OffsetNoise,
-                         Purpose::CaptionDrop, Purpose::Posterior, Purpose::Sampler, Purpose::Order,
-                         Purpose::Synthetic, Purpose::Validation})
+    for (auto purpose :
+         {Purpose::Initialize, Purpose::Timestep, Purpose::Noise, Purpose::OffsetNoise, Purpose::CaptionDrop,
+          Purpose::Posterior, Purpose::Sampler, Purpose::Order, Purpose::Synthetic, Purpose::Validation})
       for (std::uint64_t index : {0ULL, 1ULL, 1ULL << 32, (1ULL << 32) + 1})
         for (std::uint64_t block : {0ULL, 1ULL, 12345ULL})
           EXPECT_TRUE(seen.insert(words(Draw{seed, purpose, index}.words(block))).second)

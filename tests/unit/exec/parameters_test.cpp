@@ -11,8 +11,7 @@ TEST(Parameters, TheBorderReadsBackWhatItWroteIntoItsBlockOnly) {
   const auto elements = machine.lowering->weight_layout(convolution).elements;
   const std::vector<plan::BlockFacts> facts{{Shape{7}, true, true, 7}, {convolution, true, true, elements}};
   const auto storage = plan::make_storage(facts, 1 << 20, 1);
-  const ParameterBorder border(*machine.lowering,
-                               {{Shape{7}, storage.blocks[0]}, {convolution, storage.blocks[1]}});
+  const ParameterBorder border(*machine.lowering, {{Shape{7}, storage.blocks[0]}, {convolution, storage.blocks[1]}});
   EXPECT_EQ(border.count(1), 6 * 5 * 9);
   std::vector<float> flat(static_cast<std::size_t>(storage.total), 0.0F);
   const auto vector = test::rising(7);
@@ -62,7 +61,8 @@ TEST(Parameters, ShardsOfAllRanksAreTheWhole) {
       std::int64_t local = 0;
       for (std::size_t bucket = 0; bucket < storage.buckets.size(); ++bucket) {
         const auto part = storage.owned(bucket, rank);
-        for (auto i = part.begin; i < part.end; ++i) joined[static_cast<std::size_t>(i)] = mine[static_cast<std::size_t>(local++)];
+        for (auto i = part.begin; i < part.end; ++i)
+          joined[static_cast<std::size_t>(i)] = mine[static_cast<std::size_t>(local++)];
       }
     }
     EXPECT_EQ(joined, full) << shards;

@@ -19,7 +19,9 @@ ir::Graph doubling(std::int64_t rows) {
   return graph;
 }
 
-std::int64_t bytes(const ProgramSet& set, ir::Arena arena) { return set.arena_bytes()[static_cast<std::size_t>(arena)]; }
+std::int64_t bytes(const ProgramSet& set, ir::Arena arena) {
+  return set.arena_bytes()[static_cast<std::size_t>(arena)];
+}
 
 TEST(ProgramSetTest, ArenasOfSeveralShapesAreAsLargeAsTheLargest) {
   const test::Machine machine;
@@ -198,7 +200,8 @@ TEST(ProgramSetTest, SecondsAreCountedByPhase) {
   const auto seconds = set.run(0);
   EXPECT_GT(seconds[static_cast<std::size_t>(ir::Phase::Forward)], 0);
   EXPECT_EQ(seconds[static_cast<std::size_t>(ir::Phase::Backward)], 0);
-  EXPECT_GT(seconds[static_cast<std::size_t>(ir::Phase::Forward)], seconds[static_cast<std::size_t>(ir::Phase::Optimize)]);
+  EXPECT_GT(seconds[static_cast<std::size_t>(ir::Phase::Forward)],
+            seconds[static_cast<std::size_t>(ir::Phase::Optimize)]);
 }
 
 TEST(ProgramSetTest, ACollectiveThatIsStartedTwiceIsRefused) {

@@ -44,8 +44,8 @@ std::vector<Start> starts_of(const Graph& graph) {
 TEST(StartCollectives, EachBucketStartsRightBehindTheNodeThatCompletesIt) {
   const Net net;
   const auto& g = net.gradients;
-  const auto bucketed =
-      start_collectives(net.graph, net.arena, CollectiveKind::ReduceScatter, {{0, 16, {g[1], g[0]}}, {16, 64, {g[3], g[2]}}});
+  const auto bucketed = start_collectives(net.graph, net.arena, CollectiveKind::ReduceScatter,
+                                          {{0, 16, {g[1], g[0]}}, {16, 64, {g[3], g[2]}}});
   const auto starts = starts_of(bucketed.graph);
   ASSERT_EQ(starts.size(), 2U);
   EXPECT_EQ(starts[0].behind, net.graph.producer(g[1]));

@@ -135,8 +135,7 @@ TEST(Differentiate, RefusesToPassThroughWhatHasNoGradient) {
   const auto seed = b.input("seed", f32({1}));
   const auto noisy = graph.add1(MulAdd{}, {x, x, x});
   const auto loss = test::mean_square(b, noisy);
-  test::expect_refused("mul_add", "is not differentiable",
-                       [&] { (void)differentiate(graph, loss, seed, Values{x}); });
+  test::expect_refused("mul_add", "is not differentiable", [&] { (void)differentiate(graph, loss, seed, Values{x}); });
   const auto constant = b.input("c", f32({1, 2, 2, 2}));
   const auto fine = test::mean_square(b, b.add(graph.add1(MulAdd{}, {constant, constant, constant}), x));
   EXPECT_TRUE(differentiate(graph, fine, seed, Values{x})[0]) << "beside the way to the target it does not matter";

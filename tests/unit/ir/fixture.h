@@ -11,9 +11,15 @@
 
 namespace ldmpi::ir::test {
 
-inline Type f32(Shape shape) { return {DType::F32, shape}; }
-inline Type f64(Shape shape) { return {DType::F64, shape}; }
-inline Type i64(Shape shape) { return {DType::I64, shape}; }
+inline Type f32(Shape shape) {
+  return {DType::F32, shape};
+}
+inline Type f64(Shape shape) {
+  return {DType::F64, shape};
+}
+inline Type i64(Shape shape) {
+  return {DType::I64, shape};
+}
 
 /// Indices of the nodes whose op is an O.
 template <typename O>

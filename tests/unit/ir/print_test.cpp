@@ -18,16 +18,17 @@ TEST(Print, OneLinePerNodeWithPhasesBindingsAndOutputs) {
   const auto y = b.group_norm(x, gamma, gamma, {.groups = 4, .epsilon = 1e-5F, .silu = true});
   graph.bind(b.sum_rows(y), {Arena::Gradients, 2});
   graph.output("y", y);
-  EXPECT_EQ(print(graph),
-            "# data\n"
-            "%0 = input() {label=x} : f32[2,8,4,4]\n"
-            "# forward\n"
-            "%1 = persistent() {arena=weights, label=norm.weight} : f32[8]\n"
-            "mark() {phase=forward}\n"
-            "%2, %3, %4 = group_norm(%0, %1, %1) {groups=4, epsilon=1e-05, silu=true} : f32[2,8,4,4], f32[2,4], f32[2,4]\n"
-            "%5 = sum_rows(%2) : f32[8]\n"
-            "bind %5 -> gradients[2]\n"
-            "output y = %2\n");
+  EXPECT_EQ(
+      print(graph),
+      "# data\n"
+      "%0 = input() {label=x} : f32[2,8,4,4]\n"
+      "# forward\n"
+      "%1 = persistent() {arena=weights, label=norm.weight} : f32[8]\n"
+      "mark() {phase=forward}\n"
+      "%2, %3, %4 = group_norm(%0, %1, %1) {groups=4, epsilon=1e-05, silu=true} : f32[2,8,4,4], f32[2,4], f32[2,4]\n"
+      "%5 = sum_rows(%2) : f32[8]\n"
+      "bind %5 -> gradients[2]\n"
+      "output y = %2\n");
 }
 
 TEST(TypeText, NamesThePitchOnlyWhereRowsHaveGaps) {

@@ -49,8 +49,8 @@ TEST(MergeEqual, BoundValuesKeepTheirOwnStorage) {
 }
 
 // A read, a write and the same read again, of the handles that are given.
-std::size_t reads_left(const std::function<Value(const Builder&)>& reader, const std::function<Value(const Builder&)>& writer,
-                       bool write) {
+std::size_t reads_left(const std::function<Value(const Builder&)>& reader,
+                       const std::function<Value(const Builder&)>& writer, bool write) {
   Graph graph;
   const Builder b(graph);
   const auto x = b.input("x", f32({8}));

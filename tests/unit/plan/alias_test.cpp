@@ -5,8 +5,8 @@
 namespace ldmpi::plan {
 namespace {
 
-using ir::test::f32;
 using ir::Value;
+using ir::test::f32;
 
 // A graph and what its nodes' kernels can do; nothing unless said.
 struct Net {
@@ -14,7 +14,9 @@ struct Net {
   ir::Builder b{graph};
   std::vector<NodeFacts> facts;
 
-  Value input(std::int64_t columns) const { return b.input("x" + std::to_string(graph.nodes().size()), f32({4, columns})); }
+  Value input(std::int64_t columns) const {
+    return b.input("x" + std::to_string(graph.nodes().size()), f32({4, columns}));
+  }
   NodeFacts& at(Value v) {
     facts.resize(graph.nodes().size());
     return facts[static_cast<std::size_t>(graph.producer(v))];

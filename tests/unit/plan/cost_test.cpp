@@ -20,7 +20,9 @@ TEST(Cost, CountsProductsFromTheirShapes) {
   const auto q = b.input("q", f32({12, 8}));
   const auto o = b.attention(q, tokens, tokens, {2, 4});
   const auto s = b.silu(x);
-  auto flops = [&](ir::Value v) { return node_flops(graph, graph.nodes()[static_cast<std::size_t>(graph.producer(v))]); };
+  auto flops = [&](ir::Value v) {
+    return node_flops(graph, graph.nodes()[static_cast<std::size_t>(graph.producer(v))]);
+  };
   EXPECT_EQ(flops(y), 2 * (2 * 4 * 36) * (8 * 9));
   EXPECT_EQ(flops(z), 2 * 10 * 5 * 8);
   EXPECT_EQ(flops(o), 2 * 2 * (2 * 6 * 5 * 8));

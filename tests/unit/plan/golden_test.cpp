@@ -43,8 +43,9 @@ void compare(const std::string& name, const std::string& text) {
   std::ifstream file(path);
   ASSERT_TRUE(file.good()) << path << " is missing: LDMPI_TEST_WRITE_GOLDEN=1 ctest -R plan_test writes it";
   const std::string stored(std::istreambuf_iterator<char>(file), {});
-  EXPECT_TRUE(stored == text) << path << " differs at " << first_difference(stored, text)
-                              << "\nIf the change is meant: LDMPI_TEST_WRITE_GOLDEN=1 ctest -R plan_test, then review the diff.";
+  EXPECT_TRUE(stored == text)
+      << path << " differs at " << first_difference(stored, text)
+      << "\nIf the change is meant: LDMPI_TEST_WRITE_GOLDEN=1 ctest -R plan_test, then review the diff.";
 }
 
 // Answers by formula, hence alike on every machine: what the CPU's library picks depends on the instruction set. The
@@ -80,14 +81,19 @@ class Golden : public ::testing::Test {
   const exec::Program& program_ = programs_->programs()[0];
 };
 
-TEST_F(Golden, Graph) { compare("graph.txt", ir::print(program_.graph)); }
+TEST_F(Golden, Graph) {
+  compare("graph.txt", ir::print(program_.graph));
+}
 
-TEST_F(Golden, Schedule) { compare("schedule.txt", print_schedule(program_.graph, program_.plan)); }
+TEST_F(Golden, Schedule) {
+  compare("schedule.txt", print_schedule(program_.graph, program_.plan));
+}
 
 TEST_F(Golden, Plan) {
   auto text = print_peak(program_.graph, program_.plan, 8);
   for (int a = 0; a < ir::kArenas; ++a)
-    text += fmt::format("{} {}\n", name_of(static_cast<ir::Arena>(a)), programs_->arena_bytes()[static_cast<std::size_t>(a)]);
+    text += fmt::format("{} {}\n", name_of(static_cast<ir::Arena>(a)),
+                        programs_->arena_bytes()[static_cast<std::size_t>(a)]);
   compare("plan.txt", text);
 }
 

@@ -7,7 +7,9 @@
 namespace ldmpi::plan {
 namespace {
 
-Slice slice(std::int64_t bytes, int first, int last) { return {bytes, first, last, 0, {}}; }
+Slice slice(std::int64_t bytes, int first, int last) {
+  return {bytes, first, last, 0, {}};
+}
 
 void expect_sound(const std::vector<Slice>& slices, std::int64_t total) {
   std::int64_t top = 0;
@@ -43,7 +45,8 @@ TEST(PlaceSlices, RandomLifetimesNeverOverlapAndStayAboveTheBound) {
     for (int i = 0; i < 4 * nodes; ++i) {
       const int first = static_cast<int>(random() % static_cast<unsigned>(nodes));
       const int length = static_cast<int>(random() % (i % 5 == 0 ? static_cast<unsigned>(nodes) : 4U));
-      slices.push_back(slice(64 * static_cast<std::int64_t>(1 + random() % 40), first, std::min(nodes - 1, first + length)));
+      slices.push_back(
+          slice(64 * static_cast<std::int64_t>(1 + random() % 40), first, std::min(nodes - 1, first + length)));
     }
     const auto bound = peak_live_bytes(slices);
     EXPECT_EQ(bound, peak_by_definition(slices, nodes));

@@ -34,7 +34,8 @@ TEST(StepPlan, StableDiffusionLosesLessThanFivePercentToFragmentation) {
 TEST(StepPlan, TheStepIsTheSameOnEveryRankButForItsShard) {
   const auto lowering = backend::make_cpu_lowering(1);
   auto graph = [&](int rank, int shards) {
-    return ir::print(test::StepProgram(test::tiny_unet(), *lowering, {.ranks = 2, .shards = shards, .rank = rank}).graph());
+    return ir::print(
+        test::StepProgram(test::tiny_unet(), *lowering, {.ranks = 2, .shards = shards, .rank = rank}).graph());
   };
   EXPECT_EQ(graph(0, 1), graph(1, 1));
 }
@@ -42,7 +43,8 @@ TEST(StepPlan, TheStepIsTheSameOnEveryRankButForItsShard) {
 TEST(StepPlan, ActivationsOfOneRankDoNotGrowWithTheOthers) {
   const auto lowering = backend::make_cpu_lowering(1);
   auto bytes = [&](int ranks, int shards, ir::Arena arena) {
-    const test::StepProgram step(test::tiny_unet(), *lowering, {.compute = DType::BF16, .ranks = ranks, .shards = shards});
+    const test::StepProgram step(test::tiny_unet(), *lowering,
+                                 {.compute = DType::BF16, .ranks = ranks, .shards = shards});
     return step.compile(step.graph())->arena_bytes()[static_cast<std::size_t>(arena)];
   };
   for (auto arena : {ir::Arena::Master, ir::Arena::Moment1, ir::Arena::Moment2, ir::Arena::Ema}) {

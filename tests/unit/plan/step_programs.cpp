@@ -11,7 +11,8 @@ nn::UnetConfig tiny_unet() {
   return nn::parse_unet_config(R"({"sample_size": 8, "block_out_channels": [8, 16], "layers_per_block": 1,
       "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
       "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
-      "norm_num_groups": 4, "attention_head_dim": 2, "cross_attention_dim": 12})", "tiny");
+      "norm_num_groups": 4, "attention_head_dim": 2, "cross_attention_dim": 12})",
+                               "tiny");
 }
 
 nn::UnetConfig shipped_unet(std::string_view model) {
@@ -24,7 +25,9 @@ nn::UnetConfig shipped_unet(std::string_view model) {
 }
 
 StepProgram::StepProgram(nn::UnetConfig unet, const backend::Lowering& lowering, const StepOptions& options)
-    : unet_(std::move(unet)), table_(unet_), lowering_(lowering),
+    : unet_(std::move(unet)),
+      table_(unet_),
+      lowering_(lowering),
       parameters_(table_, lowering, options.bucket_bytes, options.compute, options.shards) {
   train::StepSpec spec;
   spec.unet = &unet_;
@@ -35,8 +38,11 @@ StepProgram::StepProgram(nn::UnetConfig unet, const backend::Lowering& lowering,
   spec.ranks = options.ranks;
   spec.update.ema = true;
   const train::BatchSpec batch{{options.batch, unet_.in_channels, unet_.sample_size, unet_.sample_size},
-                               options.batch == 1 ? 77 : 7, unet_.cross_attention_dim, false};
-  graph_ = train::build_step(spec, train::Role::Step, train::training_loss(spec, batch, {.schedule = {}, .caption_dropout = 0.1}));
+                               options.batch == 1 ? 77 : 7,
+                               unet_.cross_attention_dim,
+                               false};
+  graph_ = train::build_step(spec, train::Role::Step,
+                             train::training_loss(spec, batch, {.schedule = {}, .caption_dropout = 0.1}));
 }
 
 std::unique_ptr<exec::ProgramSet> StepProgram::compile(const ir::Graph& graph) const {

@@ -169,8 +169,9 @@ TEST(Verify, FindsEveryDroppedWaitOfAStep) {
       SCOPED_TRACE(fmt::format("{} shards, wait {}", shards, sequence));
       // Gradients are read in flight; the last gather of the sharded step is read by nobody, but never ends.
       expect_unsafe(step, drop_wait(step.graph(), sequence),
-                    shards == 2 && sequence == waits.back() ? fmt::format("collective {} is never waited for", sequence)
-                                                            : fmt::format("memory of collective {} in flight", sequence));
+                    shards == 2 && sequence == waits.back()
+                        ? fmt::format("collective {} is never waited for", sequence)
+                        : fmt::format("memory of collective {} in flight", sequence));
     }
   }
 }
