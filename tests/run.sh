@@ -52,8 +52,6 @@ fuzz=OFF
 if [ "$all" = yes ] && compgen -c clang++ > /dev/null; then fuzz=ON; fi
 part "release build"
 build cpu-release release -DLDMPI_FUZZ=$fuzz
-part "the headers, each alone"
-cmake --build --preset cpu-release --target header_check
 part "tests"
 long=(--label-exclude long)
 if [ "$all" = yes ]; then long=(); fi

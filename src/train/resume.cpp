@@ -25,13 +25,14 @@ void compare(const config::TrainConfig& config, const std::map<std::string, std:
   };
   for (const auto& [name, value] : fingerprints) {
     const auto found = saved.fingerprints.find(name);
-    if (found != saved.fingerprints.end() && found->second != value && !is_allowed(name + ".path") && !is_allowed(name))
+    if (found != saved.fingerprints.end() && found->second != value && !is_allowed(name + ".path") &&
+        !is_allowed(name + ".config"))
       text += fmt::format("\n  {}: the content is not the same as at the checkpoint", name);
   }
   require(text.empty(), Exit::BadConfig,
           "this is not the run that the checkpoint of step {} belongs to:{}\nUse the earlier values, another "
-          "--output_dir, or allow a "
-          "change with --resume.allow KEY (data, model, or the option's name)",
+          "--output_dir, or allow a change with --resume.allow and the option's name (for other content: data.path, "
+          "model.path or model.config)",
           saved.step, text);
 }
 

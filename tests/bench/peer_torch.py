@@ -10,6 +10,7 @@ import argparse
 import json
 import resource
 import statistics
+import sys
 import time
 
 import torch
@@ -27,6 +28,10 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--no_optimizer", action="store_true", help="forward and backward only")
     arguments = parser.parse_args()
+    with open("/proc/self/maps") as f:
+        libraries = f.read()
+    if "openblas" not in libraries and "mkl" not in libraries:
+        sys.exit("peer_torch: PyTorch runs on the reference BLAS, ten times too slow: install libopenblas0-pthread")
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     with open(arguments.config) as f:
