@@ -62,13 +62,16 @@ void run_verify(Arguments arguments) {
 
   Findings findings;
   data::Manifest found;
+  std::vector<data::ShardFile> together;
   std::uint64_t samples = 0;
   const auto files = folder ? data::shard_files(path) : std::vector<std::filesystem::path>{path};
   for (const auto& file : files)
     if (auto entry = check_file(file, findings)) {
       samples += entry->facts.samples;
+      together.push_back({file, entry->bytes, entry->facts});
       found.shards.push_back(std::move(*entry));
     }
+  for (auto& conflict : data::conflicts(together)) findings.problems.push_back(std::move(conflict));
   if (write_manifest && findings.problems.empty() && !found.shards.empty()) data::write_manifest(path, found);
   try {
     const auto manifest = folder ? data::read_manifest(path) : std::nullopt;

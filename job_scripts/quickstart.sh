@@ -54,7 +54,7 @@ else
     prompts+=(--prompt "a photo of $thing")
   done
   "$bin/ldmpi" sample --model.path "$out/run" "${prompts[@]}" --images_per_prompt 10 --batch_size 20 --steps 20 \
-    --guidance 3 --out "$samples/final"
+    --guidance 5 --out "$samples/final"
   cp "$samples/final/grid.png" "$samples/final.png"
 fi
 "$bin/ldmpi" report "$out/run"
@@ -66,7 +66,7 @@ Done in $SECONDS s. Look at
   $out/run/report.html              curves, pictures, configuration
   $out/run/final                    the trained model, a folder that diffusers reads
 Next, a picture of your own:
-  $bin/ldmpi sample --model.path $out/run --prompt "a photo of a coat" --images_per_prompt 8 --guidance 3 --out coats
+  $bin/ldmpi sample --model.path $out/run --prompt "a photo of a coat" --images_per_prompt 8 --guidance 5 --out coats
 or longer training, which goes on from here:
   job_scripts/quickstart.sh --max_train_steps 2000
 END

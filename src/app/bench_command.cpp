@@ -8,20 +8,18 @@
 #include "app/commands.h"
 #include "app/make_backend.h"
 #include "base/log.h"
+#include "base/resources.h"
 #include "base/rng.h"
 #include "comm/agree.h"
 #include "comm/relaunch.h"
 #include "comm/run.h"
 #include "config/resolve.h"
-#include "exec/parameters.h"
 #include "plan/cost.h"
 #include "train/job.h"
 #include "train/run_state.h"
 
 namespace ldmpi::app {
 namespace {
-
-constexpr std::int64_t kTextTokens = 77;
 
 int bench(config::BenchConfig config, comm::Communicator& communicator, Backend& backend) {
   const auto model = train::open_model(config.train.model.path, config.train.model.config);
@@ -34,25 +32,31 @@ int bench(config::BenchConfig config, comm::Communicator& communicator, Backend&
   spec.rank = communicator.rank();
   spec.ranks = communicator.size();
   require(*config.train.accumulation == 1, Exit::BadConfig, "bench measures one pass per step: accumulation must be 1");
-  const int shards = config.train.optimizer.shard == config::Shard::Off ? 1 : spec.ranks;
+  const int shards = config.train.optimizer.shard ? spec.ranks : 1;
   const train::ParameterIo parameters(table, *backend.lowering, config.train.comm.bucket_mib << 20,
                                       spec.gradient_type(), shards);
   spec.storage = &parameters.storage();
   const auto side = model.unet.sample_size;
   const auto latent =
       config.latent.empty() ? std::vector<std::int64_t>{model.unet.in_channels, side, side} : config.latent;
-  const auto context =
-      config.context.empty() ? std::vector<std::int64_t>{kTextTokens, model.unet.cross_attention_dim} : config.context;
+  const auto context = config.context.empty()
+                           ? std::vector<std::int64_t>{nn::kClipTokens, model.unet.cross_attention_dim}
+                           : config.context;
   const auto batch_size = *config.train.batch_size;
   const train::BatchSpec batch{{batch_size, latent[0], latent[1], latent[2]}, context[0], context[1], false};
   exec::ProgramSet programs(*backend.lowering, parameters.storage());
-  const int program = programs.add(
-      "step",
-      train::build_step(spec, train::Role::Step, train::training_loss(spec, batch, {.schedule = model.schedule})));
+  // The first of several passes ends with the gradients.
+  const auto role = config.no_update ? train::Role::First : train::Role::Step;
+  const int program =
+      programs.add(std::string(name_of(role)),
+                   train::build_step(spec, role, train::training_loss(spec, batch, {.schedule = model.schedule})));
   programs.compile();
+  const auto resident_before = read_resources().resident_bytes;
   programs.bind(*backend.device, communicator);
   const train::StateAccess access{spec, parameters, programs, *backend.device, communicator};
-  train::set_weights(access, parameters.initial(0), 1.0);
+  train::begin_state(
+      access, train::Origin::EveryRank,
+      [](const auto& entry, std::span<float> values) { nn::initial_values(entry, 0, values); }, 1.0);
 
   // Inputs of the right shapes: standard normal numbers for all that is f32.
   for (const auto& node : programs.programs()[0].graph.nodes()) {
@@ -68,13 +72,16 @@ int bench(config::BenchConfig config, comm::Communicator& communicator, Backend&
   }
   std::vector<double> seconds;
   exec::PhaseSeconds phases{};
+  std::int64_t faults_before = 0;
   for (std::int64_t step = 0; step < config.warmup + config.steps; ++step) {
+    if (step == config.warmup) faults_before = read_resources().minor_page_faults;
     const auto began = Clock::now();
     const auto part = programs.run(program);
     if (step < config.warmup) continue;
     seconds.push_back(seconds_since(began));
     for (std::size_t p = 0; p < phases.size(); ++p) phases[p] += part[p] / static_cast<double>(config.steps);
   }
+  const auto used = read_resources();
   std::sort(seconds.begin(), seconds.end());
   const double median = seconds[seconds.size() / 2];
   const auto& graph = programs.programs()[0].graph;
@@ -92,6 +99,11 @@ int bench(config::BenchConfig config, comm::Communicator& communicator, Backend&
   for (int p = 0; p < 5; ++p)
     json["phase_ms"][name_of(static_cast<ir::Phase>(p))] = 1e3 * phases[static_cast<std::size_t>(p)];
   json["planned_bytes"] = programs.total_bytes();
+  json["staging_bytes"] = train::staging_bytes(parameters);
+  json["resident_bytes_before_arenas"] = resident_before;
+  json["peak_resident_bytes"] = used.peak_resident_bytes;
+  json["page_faults_per_step"] =
+      static_cast<double>(used.minor_page_faults - faults_before) / static_cast<double>(config.steps);
   if (communicator.rank() == 0) {
     if (config.json) {
       std::cout << json.dump(2) << std::endl;
@@ -105,15 +117,14 @@ int bench(config::BenchConfig config, comm::Communicator& communicator, Backend&
 }  // namespace
 
 int run(const config::BenchConfig& config, Invocation& invocation) {
-  require(config.mode == config::BenchMode::Step, Exit::BadConfig, "bench --comm is not part of this version");
   if (config.train.num_gpus)
     comm::relaunch_under_mpirun(invocation.environment, static_cast<int>(*config.train.num_gpus), invocation.arguments);
   return comm::run_ranks(invocation.environment, [&](comm::Communicator& communicator) {
     auto resolved = config;
-    auto backend = comm::agree(communicator, [&] {
-      auto made = make_backend(config.train.device, invocation.environment);
-      (void)config::resolve(resolved.train, communicator.size(), made.kind == config::Device::Cuda);
-      return made;
+    comm::agree(communicator, [] {});  // here ranks that found an error before are met
+    auto backend = make_backend(config.train.device, invocation.environment, communicator);
+    comm::agree(communicator, [&] {
+      (void)config::resolve(resolved.train, communicator.size(), backend.kind == config::Device::Cuda);
     });
     return bench(resolved, communicator, backend);
   });

@@ -69,8 +69,7 @@ void check_weights(const train::RunModel& model) {
 
 }  // namespace
 
-int run(const config::ConvertConfig& config, Invocation& invocation) {
-  if (invocation.environment.rank != 0) return 0;
+int run(const config::ConvertConfig& config, Invocation&) {
   const auto model = train::open_model(config.input, config.model_config,
                                        config.ema ? io::WeightChoice::Average : io::WeightChoice::Trained);
   require(!config.ema || model.weights->place().is_average || fs::exists(fs::path(config.input) / "final"),
@@ -83,7 +82,7 @@ int run(const config::ConvertConfig& config, Invocation& invocation) {
   } else {
     std::error_code error;
     fs::create_directories(output, error);
-    require(!error, Exit::CannotCreate, "cannot create {}: {}", config.output, error.message());
+    if (error) io::fail_create("create the folder", output, error.value());
     write_weights(config, model, output / "diffusion_pytorch_model.safetensors", false);
     io::write_file_atomically(output / "config.json", nn::to_json(model.unet));
   }

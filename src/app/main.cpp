@@ -8,6 +8,7 @@
 #include "base/build_info.h"
 #include "base/log.h"
 #include "comm/agree.h"
+#include "comm/run.h"
 #include "config/help.h"
 
 namespace {
@@ -27,21 +28,23 @@ void set_log_level(const config::CommandConfig& config) {
       config);
 }
 
-int run(int argc, char** argv) {
+/// Training and its measurement take all ranks of a launcher; everything else is done by the first of them alone.
+bool takes_all_ranks(int argc, char** argv) {
+  const std::string_view command = argc > 1 ? argv[1] : "";
+  return command == "train" || command == "bench";
+}
+
+int run(int argc, char** argv, const comm::Environment& environment) {
   require_instruction_set();
-  app::Invocation invocation{
-      config::parse_command_line(argc, argv), {argv + 1, argv + argc}, comm::discover_environment()};
+  app::Invocation invocation{config::parse_command_line(argc, argv), {argv + 1, argv + argc}, environment};
   auto& parsed = invocation.parsed;
+  if (parsed.version) parsed.output = app::version_text();
+  if (parsed.print_config) parsed.output = app::settled_config(invocation);
   if (parsed.output) {
-    std::cout << *parsed.output << std::flush;
-    return 0;
-  }
-  if (parsed.version) {
-    std::cout << app::version_text() << std::flush;
+    if (environment.rank == 0) std::cout << *parsed.output << std::flush;
     return 0;
   }
   backend::prefer_passive_threads(argv);
-  log::set_rank(invocation.environment.rank, invocation.environment.ranks);
   set_log_level(parsed.config);
   return std::visit([&](auto config) { return app::run(std::move(config), invocation); },
                     config::CommandConfig(parsed.config));
@@ -50,10 +53,22 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  const bool all_ranks = takes_all_ranks(argc, argv);
+  comm::Environment environment;
   try {
-    return run(argc, argv);
+    environment = comm::discover_environment();
+    if (!all_ranks && environment.rank != 0) return 0;
+    log::set_rank(environment.rank, all_ranks ? environment.ranks : 1);
+    return run(argc, argv, environment);
   } catch (...) {
-    const auto failure = comm::describe(std::current_exception());
+    // Before the ranks have met. They meet now, so that what all of them found is said once.
+    const auto exception = std::current_exception();
+    if (all_ranks && environment.ranks > 1)
+      return comm::run_ranks(environment, [&](comm::Communicator& communicator) {
+        comm::settle(communicator, exception);
+        return static_cast<int>(Exit::Internal);
+      });
+    const auto failure = comm::describe(exception);
     log::error("{}", failure.message);
     log::flush();
     return static_cast<int>(failure.code);

@@ -1,40 +1,32 @@
 #include "app/make_backend.h"
 
-#include <sched.h>
-
 #include <charconv>
-#include <cstdlib>
-#include <thread>
 
 #include "backend/cpu/cpu_backend.h"
 #include "backend/formula_lowering.h"
+#include "comm/agree.h"
+#include "comm/cores.h"
 
 namespace ldmpi::app {
+
 namespace {
 
-int allotted_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
-  return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+Backend backend_of(config::Device device, int threads) {
+  require(device != config::Device::Cuda, Exit::NoDevice,
+          "--device cuda, but this build has the CPU backend only. Use --device cpu, or build where the CUDA backend "
+          "is supported");
+  return {config::Device::Cpu, backend::make_cpu_lowering(threads), backend::make_cpu_device(threads)};
 }
 
 }  // namespace
 
-int threads_per_rank(const comm::Environment& environment) {
-  if (environment.threads) return *environment.threads;
-  const int cores = allotted_cores();
-  // A launcher that binds gives each rank its own cores already.
-  const bool bound = cores < static_cast<int>(std::thread::hardware_concurrency());
-  return std::max(1, bound ? cores : cores / std::max(1, environment.local_ranks));
+Backend make_backend(config::Device device, const comm::Environment& environment) {
+  return backend_of(device, environment.threads.value_or(comm::allotted_cores()));
 }
 
-Backend make_backend(config::Device device, const comm::Environment& environment) {
-  require(device != config::Device::Cuda, Exit::NoDevice,
-          "--device cuda, but this build has the CPU backend only. Use --device cpu, or build where the CUDA backend "
-          "is supported");
-  const int threads = threads_per_rank(environment);
-  return {config::Device::Cpu, backend::make_cpu_lowering(threads), backend::make_cpu_device(threads)};
+Backend make_backend(config::Device device, const comm::Environment& environment, comm::Communicator& communicator) {
+  const int cores = comm::cores_of_rank(communicator);
+  return comm::agree(communicator, [&] { return backend_of(device, environment.threads.value_or(cores)); });
 }
 
 std::unique_ptr<backend::Lowering> make_lowering(const std::string& target) {

@@ -5,18 +5,17 @@
 
 #include "app/commands.h"
 #include "app/make_backend.h"
+#include "backend/formula_lowering.h"
 #include "base/log.h"
 #include "config/resolve.h"
-#include "ir/print.h"
 #include "plan/cost.h"
 #include "plan/report.h"
 #include "train/job.h"
+#include "train/print_stages.h"
 #include "train/recompute_budget.h"
 
 namespace ldmpi::app {
 namespace {
-
-constexpr std::int64_t kTextTokens = 77;  // of CLIP
 
 // Everything about one batch size.
 struct Estimate {
@@ -46,7 +45,7 @@ class Planner {
   }
   [[nodiscard]] Shape context() const {
     if (!config_.context.empty()) return {config_.context[0], config_.context[1]};
-    return {kTextTokens, unet_.cross_attention_dim};
+    return {nn::kClipTokens, unet_.cross_attention_dim};
   }
 
   [[nodiscard]] Estimate estimate(std::int64_t batch_size) const {
@@ -58,7 +57,7 @@ class Planner {
     e.spec.accumulation = static_cast<int>(batch_.accumulation);
     e.spec.update.ema = ema();
     e.spec.update.dynamic_loss_scale = compute_ == DType::F16;
-    const int shards = config_.shard == config::Shard::Off ? 1 : e.spec.ranks;
+    const int shards = config_.shard ? e.spec.ranks : 1;
     e.parameters = std::make_unique<train::ParameterIo>(table_, lowering_, config_.bucket_mib << 20,
                                                         e.spec.gradient_type(), shards);
     e.spec.storage = &e.parameters->storage();
@@ -120,8 +119,7 @@ std::string grouped(std::int64_t number) {
 
 }  // namespace
 
-int run(const config::PlanConfig& config, Invocation& invocation) {
-  if (invocation.environment.rank != 0) return 0;
+int run(const config::PlanConfig& config, Invocation&) {
   const auto lowering = make_lowering(config.target);
   const auto device = config.target.starts_with("cpu") ? config::Device::Cpu : config::Device::Cuda;
   const auto precision = config::resolve_precision(config.precision, device);
@@ -157,6 +155,8 @@ int run(const config::PlanConfig& config, Invocation& invocation) {
     bound = std::max(bound, p.plan.lower_bound);
   }
   json["activation_lower_bound"] = bound;
+  const auto card = backend::device_bytes(config.target);
+  if (card) json["device_bytes"] = *card;
   for (auto kind : {ir::CollectiveKind::AllReduce, ir::CollectiveKind::ReduceScatter, ir::CollectiveKind::AllGather})
     json["wire_bytes_per_step"][name_of(kind)] = e.programs->wire_bytes(e.update, kind);
   if (config.memory_gib)
@@ -182,16 +182,20 @@ int run(const config::PlanConfig& config, Invocation& invocation) {
   std::cout << "memory of a rank\n";
   for (const auto& [name, bytes] : json["bytes"].items())
     if (bytes.get<std::int64_t>() > 0) line("  " + name, plan::bytes_text(bytes.get<std::int64_t>()));
+  if (card) {
+    const auto rest = *card - e.programs->total_bytes();
+    line("memory of the device", plan::bytes_text(*card));
+    line(rest >= 0 ? "  left over" : "  too little by", plan::bytes_text(std::abs(rest)));
+  }
   for (const auto& [name, bytes] : json["wire_bytes_per_step"].items())
     if (bytes.get<std::int64_t>() > 0) line(name + " per step", plan::bytes_text(bytes.get<std::int64_t>()));
   std::cout << plan::print_peak(program.graph, program.plan, 8);
-  if (config.memory_gib)
-    std::cout << fmt::format("largest batch_size within {} GiB: {}\n", *config.memory_gib,
-                             json["largest_batch_size"].get<std::int64_t>());
-  for (auto stage : config.print) {
-    if (stage == config::Stage::Graph) std::cout << ir::print(program.graph);
-    if (stage == config::Stage::Schedule) std::cout << plan::print_schedule(program.graph, program.plan);
+  if (config.memory_gib) {
+    const auto largest = json["largest_batch_size"].get<std::int64_t>();
+    std::cout << (largest > 0 ? fmt::format("largest batch_size within {} GiB: {}\n", *config.memory_gib, largest)
+                              : fmt::format("not even batch_size 1 fits into {} GiB\n", *config.memory_gib));
   }
+  train::print_stages(std::cout, config.print, *e.programs);
   return 0;
 }
 

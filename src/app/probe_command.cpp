@@ -1,5 +1,7 @@
 // ldmpi probe: output, loss and every gradient of a U-Net for given inputs, for anybody to compare.
 
+#include <fmt/ranges.h>
+
 #include <limits>
 
 #include "app/commands.h"
@@ -7,12 +9,21 @@
 #include "base/log.h"
 #include "comm/communicator.h"
 #include "config/resolve.h"
-#include "exec/parameters.h"
 #include "train/job.h"
-#include "train/run_state.h"
+#include "train/tensor_stream.h"
 
 namespace ldmpi::app {
 namespace {
+
+// All that this model's probe reads must be there.
+void check_names(const io::SafetensorsFile& file, const nn::UnetConfig& unet) {
+  std::vector<std::string_view> names{"sample", "timesteps", "encoder_hidden_states", "target"};
+  if (unet.text_time) names.insert(names.end(), {"text_embeds", "time_ids"});
+  auto missing = names;
+  std::erase_if(missing, [&](std::string_view name) { return file.find(name) != nullptr; });
+  require(missing.empty(), Exit::BadData, "{} lacks {}; the probe of this model reads the tensors {}",
+          file.path().string(), fmt::join(missing, ", "), fmt::join(names, ", "));
+}
 
 std::vector<float> read(const io::SafetensorsFile& file, std::string_view name, const Shape& shape) {
   const auto& tensor = file.at(name);
@@ -46,6 +57,7 @@ int run(const config::ProbeConfig& config, Invocation& invocation) {
   const auto precision = config::resolve_precision(config.precision, backend.kind);
   const auto model = train::open_model(config.model_path, "");
   const io::SafetensorsFile input(config.input);
+  check_names(input, model.unet);
   const auto& sample = input.at("sample").shape;
   const auto& context = input.at("encoder_hidden_states").shape;
   require(sample.rank() == 4 && sample[1] == model.unet.in_channels, Exit::BadData,
@@ -69,7 +81,11 @@ int run(const config::ProbeConfig& config, Invocation& invocation) {
   const auto alone = comm::make_communicator({});
   programs.bind(*backend.device, *alone);
 
-  exec::upload_arena(programs, *backend.device, ir::Arena::Weights, parameters.load(*model.weights), spec.compute);
+  const train::StateAccess access{spec, parameters, programs, *backend.device, *alone};
+  parameters.check(*model.weights);
+  train::write_tensors(
+      access, {ir::Arena::Weights}, train::Origin::EveryRank,
+      [&](const auto& entry, std::span<float> values) { model.weights->read_float(entry.name, values); });
   std::vector<double> state(ir::kStateSlots, 0.0);
   state[static_cast<std::size_t>(ir::StateSlot::LossScale)] = 1;
   backend.device->upload(programs.arena(ir::Arena::State), state.data(), state.size() * sizeof(double));
@@ -101,20 +117,19 @@ int run(const config::ProbeConfig& config, Invocation& invocation) {
   take("input_grad.sample", "input_grad.sample", sample);
   take("input_grad.encoder_hidden_states", "input_grad.context", context);
   if (model.unet.text_time) take("input_grad.text_embeds", "input_grad.pooled", pooled);
-  const auto gradients = exec::download_arena(programs, *backend.device, ir::Arena::Gradients,
-                                              parameters.storage().trainable, spec.gradient_type());
-  for (const auto& entry : table.entries()) {
-    Result result{{"grad." + entry.name, DType::F32, entry.shape},
-                  std::vector<float>(static_cast<std::size_t>(entry.shape.count()))};
-    parameters.read(entry, gradients, result.values);
-    results.push_back(std::move(result));
-  }
   std::vector<io::TensorSpec> specs;
   for (const auto& result : results) specs.push_back(result.spec);
+  for (const auto& entry : table.entries()) specs.push_back({"grad." + entry.name, DType::F32, entry.shape});
   io::SafetensorsWriter writer(config.output, specs);
   for (std::size_t i = 0; i < results.size(); ++i) (void)writer.write(i, results[i].values);
+  std::vector<float> room(static_cast<std::size_t>(parameters.largest_tensor()));
+  train::read_tensors(access, ir::Arena::Gradients, false, [&](const auto& entry, const auto& fill) {
+    const auto values = std::span(room).first(static_cast<std::size_t>(entry.shape.count()));
+    fill(values);
+    (void)writer.write(results.size() + static_cast<std::size_t>(table.find(entry.name)), values);
+  });
   writer.finish();
-  log::info("loss {:.8f}; {} tensors written to {}", static_cast<double>(results[1].values[0]), results.size(),
+  log::info("loss {:.8f}; {} tensors written to {}", static_cast<double>(results[1].values[0]), specs.size(),
             config.output);
   return 0;
 }

@@ -13,10 +13,10 @@
 #include "data/codec.h"
 #include "data/text_encoder.h"
 #include "diffusion/sampler.h"
-#include "exec/parameters.h"
 #include "io/atomic_file.h"
 #include "io/image_grid.h"
 #include "train/job.h"
+#include "train/tensor_stream.h"
 
 namespace ldmpi::app {
 namespace {
@@ -42,6 +42,16 @@ train::SamplingFacts find_facts(const config::SampleConfig& config, const train:
   return facts;
 }
 
+// Null where latents cannot be turned into pictures here: they are written as they are.
+std::unique_ptr<data::Codec> find_codec(const std::string& id) try {
+  if (!id.empty()) return data::Codec::from_id(id);
+  log::warning("the model does not say how pictures are made of its latents: only latents are written");
+  return nullptr;
+} catch (const Error& e) {
+  log::warning("{}: only latents are written", e.what());
+  return nullptr;
+}
+
 // One network with its weights, asked twice per step: with the prompts and with the negative prompt.
 class Predictor {
  public:
@@ -64,7 +74,11 @@ class Predictor {
                        spec, {{config.batch_size, l[0], l[1], l[2]}, facts.context[0], facts.context[1], false}));
     programs_.compile();
     programs_.bind(*backend.device, *communicator_);
-    exec::upload_arena(programs_, *backend.device, ir::Arena::Weights, parameters_.load(*model.weights), compute_);
+    const train::StateAccess access{spec, parameters_, programs_, *backend.device, *communicator_};
+    parameters_.check(*model.weights);
+    train::write_tensors(
+        access, {ir::Arena::Weights}, train::Origin::EveryRank,
+        [&](const auto& entry, std::span<float> values) { model.weights->read_float(entry.name, values); });
   }
 
   void predict(std::int64_t timestep, std::span<const float> latents, std::span<const float> context,
@@ -107,12 +121,13 @@ int run(const config::SampleConfig& config, Invocation& invocation) {
   const auto encoder = data::TextEncoder::from_id(facts.text_encoder);
   facts.context = encoder->context();
   require(facts.context[1] == model.unet.cross_attention_dim, Exit::BadConfig,
-          "the text encoder {} makes vectors {} wide, but the model takes {}", facts.text_encoder, facts.context[1],
-          model.unet.cross_attention_dim);
-  const auto codec = facts.codec.empty() ? nullptr : data::Codec::from_id(facts.codec);
+          "the text encoder {} makes vectors {} wide, but the model takes {} (cross_attention_dim): give the "
+          "--text_encoder that the model was trained with",
+          facts.text_encoder, facts.context[1], model.unet.cross_attention_dim);
+  const auto codec = find_codec(facts.codec);
   std::error_code error;
   std::filesystem::create_directories(config.out, error);
-  require(!error, Exit::CannotCreate, "cannot create {}: {}", config.out, error.message());
+  if (error) io::fail_create("create the folder", config.out, error.value());
 
   std::vector<std::string> prompts;
   for (const auto& prompt : config.prompt)

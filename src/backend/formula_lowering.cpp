@@ -1,15 +1,23 @@
 #include "backend/formula_lowering.h"
 
 #include <fmt/ranges.h>
-#include <algorithm>
 
+#include <algorithm>
 #include <array>
+#include <vector>
 
 namespace ldmpi::backend {
 namespace {
 
 constexpr std::size_t kConvolutionWorkspace = std::size_t{64} << 20;
 constexpr std::size_t kMatMulWorkspace = std::size_t{32} << 20;  // what cuBLASLt asks for on Hopper
+
+struct Gpu {
+  std::string_view target;
+  std::int64_t mebibytes;
+};
+constexpr std::array kGpus{Gpu{"cuda:a100", 81920}, Gpu{"cuda:h100", 81559}, Gpu{"cuda:h200", 143771},
+                           Gpu{"cuda:b200", 183359}, Gpu{"cuda:rtx4090", 24564}};
 
 std::int64_t padded(std::int64_t channels) {
   return (channels + 7) / 8 * 8;
@@ -82,11 +90,17 @@ class FormulaLowering final : public Lowering {
 }  // namespace
 
 std::unique_ptr<Lowering> make_formula_lowering(const std::string& target) {
-  constexpr std::array kTargets{"cuda", "cuda:a100", "cuda:h100", "cuda:h200", "cuda:b200", "cuda:rtx4090"};
-  const bool known = std::find(kTargets.begin(), kTargets.end(), target) != kTargets.end();
-  require(known, Exit::BadConfig, "--target {}: unknown. Known are cpu, cpu:threads=N, {}", target,
-          fmt::join(kTargets, ", "));
+  std::vector<std::string_view> names;
+  for (const auto& gpu : kGpus) names.push_back(gpu.target);
+  require(target == "cuda" || device_bytes(target), Exit::BadConfig,
+          "--target {}: unknown. Known are cpu, cpu:threads=N, cuda, {}", target, fmt::join(names, ", "));
   return std::make_unique<FormulaLowering>(target);
+}
+
+std::optional<std::int64_t> device_bytes(std::string_view target) {
+  for (const auto& gpu : kGpus)
+    if (gpu.target == target) return gpu.mebibytes << 20;
+  return {};
 }
 
 }  // namespace ldmpi::backend

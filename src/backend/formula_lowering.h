@@ -1,8 +1,11 @@
 #pragma once
 // Memory bounds of a CUDA device by formula: `plan` answers for a GPU on a machine that has none, and no plugin either.
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "backend/kernel.h"
 
@@ -12,5 +15,8 @@ namespace ldmpi::backend {
 /// (what the engines are asked to stay within), attention and reductions their partial results. Weights of convolutions
 /// are stored [O,k,k,I] with channels padded to multiples of 8. Throws Error(BadConfig) for other targets.
 [[nodiscard]] std::unique_ptr<Lowering> make_formula_lowering(const std::string& target);
+
+/// Memory of the GPU that a target names, as its driver reports it; nothing for "cuda", the CPU and other words.
+[[nodiscard]] std::optional<std::int64_t> device_bytes(std::string_view target);
 
 }  // namespace ldmpi::backend

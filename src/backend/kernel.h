@@ -3,6 +3,7 @@
 // on the device (Device, Kernel).
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -88,10 +89,17 @@ class Memory {
   [[nodiscard]] virtual std::size_t bytes() const = 0;
 };
 
+/// Memory that arenas could still get.
+struct FreeMemory {
+  std::int64_t bytes = 0;
+  bool of_host = false;  ///< one amount for all ranks of a host, not one for each
+};
+
 /// The half that runs.
 class Device {
  public:
   virtual ~Device() = default;
+  [[nodiscard]] virtual FreeMemory free_memory() const = 0;
   [[nodiscard]] virtual std::unique_ptr<Memory> allocate(std::size_t bytes) = 0;
   /// Prepares a kernel whose scratch fits in the bound that the lowering stated.
   [[nodiscard]] virtual KernelPtr make_kernel(const ir::Op& op, const NodeTypes& types) = 0;

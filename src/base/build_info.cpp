@@ -9,7 +9,7 @@ std::string version() {
 }
 
 std::string build_id() {
-  return fmt::format("ldmpi {} {} {} c++{}", LDMPI_VERSION, __VERSION__, LDMPI_MARCH, __cplusplus);
+  return fmt::format("ldmpi {} commit {} {} {} c++{}", LDMPI_VERSION, commit(), __VERSION__, LDMPI_MARCH, __cplusplus);
 }
 
 void require_instruction_set() {

@@ -42,6 +42,18 @@ void emit(spdlog::sinks::sink& sink, Level level, std::string_view message) {
   sink.log(spdlog::details::log_msg("ldmpi", spd(level), spdlog::string_view_t(message.data(), message.size())));
 }
 
+void to_console(Level level, std::string_view message, bool speaks, const std::string& who) {
+  if (!speaks || level < sinks().level) return;
+  const std::string_view kind = level == Level::Error ? "error: " : level == Level::Warning ? "warning: " : "";
+  emit(*sinks().console, level, fmt::format("{}{}{}", who, kind, message));
+}
+
+void to_file(Level level, std::string_view message) {
+  if (!sinks().file || level < Level::Info) return;
+  emit(*sinks().file, level, message);
+  if (level >= Level::Warning) sinks().file->flush();
+}
+
 }  // namespace
 
 void set_rank(int rank, int ranks) {
@@ -72,19 +84,16 @@ void close_file() {
 
 void write(Level level, std::string_view message) {
   std::scoped_lock lock(sinks().mutex);
-  auto& s = sinks();
-  const bool speaks = s.rank == 0 || level == Level::Error;
-  if (speaks && level >= s.level) {
-    const std::string_view prefix = level == Level::Error ? "error: " : level == Level::Warning ? "warning: " : "";
-    if (level == Level::Error && s.ranks > 1)
-      emit(*s.console, level, fmt::format("rank {}: {}{}", s.rank, prefix, message));
-    else
-      emit(*s.console, level, fmt::format("{}{}", prefix, message));
-  }
-  if (s.file && level >= Level::Info) {
-    emit(*s.file, level, message);
-    if (level >= Level::Warning) s.file->flush();
-  }
+  const auto& s = sinks();
+  const bool names_rank = level == Level::Error && s.ranks > 1;
+  to_console(level, message, s.rank == 0 || level == Level::Error, names_rank ? fmt::format("rank {}: ", s.rank) : "");
+  to_file(level, message);
+}
+
+void write_of_all(Level level, std::string_view message) {
+  std::scoped_lock lock(sinks().mutex);
+  to_console(level, message, sinks().rank == 0, "");
+  to_file(level, message);
 }
 
 void flush() {

@@ -25,6 +25,8 @@ void open_file(const std::filesystem::path& path);
 void close_file();
 
 void write(Level level, std::string_view message);
+/// A message that every rank has, alike: rank 0 writes it for all of them, the others note it in their files.
+void write_of_all(Level level, std::string_view message);
 /// Makes everything written so far visible to readers of the file.
 void flush();
 

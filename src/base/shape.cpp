@@ -21,6 +21,15 @@ std::int64_t Shape::count() const noexcept {
   return product;
 }
 
+Shape Shape::repeated(std::uint64_t rows) const {
+  LDMPI_CHECK(rank_ < kMaxRank, "a shape has at most {} axes", kMaxRank);
+  Shape result;
+  result.rank_ = rank_ + 1;
+  result.extents_[0] = static_cast<std::int64_t>(rows);
+  std::copy_n(extents_.begin(), rank_, result.extents_.begin() + 1);
+  return result;
+}
+
 std::string Shape::text() const {
   return fmt::format("[{}]", fmt::join(extents(), ","));
 }

@@ -27,6 +27,8 @@ class Shape {
   }
   /// Product of all extents; 1 for rank 0.
   [[nodiscard]] std::int64_t count() const noexcept;
+  /// [rows, *this]
+  [[nodiscard]] Shape repeated(std::uint64_t rows) const;
   /// "[2,320,64,64]"
   [[nodiscard]] std::string text() const;
 

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <new>
 
@@ -56,18 +58,21 @@ void settle(Communicator& communicator, const std::exception_ptr& exception) {
   const Failure mine = exception ? describe(exception) : Failure{Exit::Done, ""};
   // An inner agree has named the rank already.
   const bool named = exception && is_agreed(exception);
-  const std::string text = communicator.broadcast_text(
-      named ? mine.message
-            : fmt::format("rank {} on {}: {}", communicator.rank(),
-                          communicator.hosts()[static_cast<std::size_t>(communicator.rank())], mine.message),
-      first);
   const auto words =
-      communicator.all_gather_text(fmt::format("{} {}", static_cast<int>(mine.code), exception && !named ? 1 : 0));
+      communicator.all_gather_text(fmt::format("{} {} {:x}", static_cast<int>(mine.code), exception && !named ? 1 : 0,
+                                               name_hash(mine.message.data(), mine.message.size())));
+  // What all ranks say alike has nothing to do with one of them.
+  const bool alike = std::adjacent_find(words.begin(), words.end(), std::not_equal_to<>()) == words.end();
+  const std::string text = communicator.broadcast_text(
+      named || alike ? mine.message
+                     : fmt::format("rank {} on {}: {}", communicator.rank(),
+                                   communicator.hosts()[static_cast<std::size_t>(communicator.rank())], mine.message),
+      first);
+  const auto code = static_cast<Exit>(std::stoi(words[static_cast<std::size_t>(first)]));
   std::vector<int> others;
   for (int rank = first + 1; rank < ranks; ++rank)
-    if (words[static_cast<std::size_t>(rank)].ends_with(" 1")) others.push_back(rank);
-  const auto code = static_cast<Exit>(std::stoi(words[static_cast<std::size_t>(first)]));
-  if (others.empty()) throw AgreedError(code, text);
+    if (words[static_cast<std::size_t>(rank)].find(" 1 ") != std::string::npos) others.push_back(rank);
+  if (others.empty() || alike) throw AgreedError(code, text);
   throw AgreedError(code, fmt::format("{}\n(failed as well: rank {})", text, fmt::join(others, ", ")));
 }
 

@@ -29,7 +29,8 @@ struct Failure {
 [[nodiscard]] Failure describe(const std::exception_ptr& exception);
 
 /// Ends a phase in which this rank met `exception` (null: none). If any rank failed, all ranks throw AgreedError with
-/// code and message of the lowest failing rank, "rank 3 on node17: ...", and the list of the others that failed.
+/// code and message of the lowest failing rank, "rank 3 on node17: ...", and the list of the others that failed; where
+/// all ranks say the same, the message alone.
 void settle(Communicator& communicator, const std::exception_ptr& exception);
 
 /// Runs `phase` on every rank and settles. The phase must not communicate, except by agree itself. Returns its result.

@@ -20,6 +20,11 @@ namespace {
   _exit(static_cast<int>(failure.code));
 }
 
+/// A stop on request is no error.
+log::Level level_of(Exit code) {
+  return code == Exit::Requeue ? log::Level::Info : log::Level::Error;
+}
+
 }  // namespace
 
 int run_ranks(const Environment& environment, const std::function<int(Communicator&)>& body) {
@@ -33,14 +38,13 @@ int run_ranks(const Environment& environment, const std::function<int(Communicat
     log::flush();
     return code;
   } catch (const AgreedError& e) {
-    // Every rank has the same message: one says it, the others note it in their files.
-    log::write(environment.rank == 0 ? log::Level::Error : log::Level::Warning, e.what());
+    log::write_of_all(level_of(e.code()), e.what());
     log::flush();
     return static_cast<int>(e.code());
   } catch (...) {
     const Failure failure = describe(std::current_exception());
     if (environment.ranks == 1)
-      log::error("{}", failure.message);
+      log::write(level_of(failure.code), failure.message);
     else
       log::error("on {}: {}", environment.host, failure.message);
     log::flush();

@@ -5,6 +5,8 @@
 
 #include <atomic>
 
+#include "base/check.h"
+
 namespace ldmpi::comm {
 namespace {
 
@@ -42,6 +44,11 @@ void install_stop_signals() {
 
 StopRequest pending_stop() noexcept {
   return {user1, user2, terminate, interrupt};
+}
+
+void end_if_asked_to_stop() {
+  require(!pending_stop().any(), Exit::Requeue,
+          "stopped on request before the first step; nothing was changed, the same command starts again");
 }
 
 }  // namespace ldmpi::comm

@@ -16,18 +16,15 @@ enum class Precision : std::uint8_t { Auto, Fp32, Tf32, Bf16, Fp16 };
 enum class Resume : std::uint8_t { Auto, Never, Must };
 enum class Switch : std::uint8_t { Auto, On, Off };
 enum class Stage : std::uint8_t { Graph, Schedule, Plan, Kernels };
-enum class Shard : std::uint8_t { Off, On, Node, World };
 enum class LrSchedule : std::uint8_t { Constant, Linear, Cosine };
 enum class Prediction : std::uint8_t { Auto, Epsilon, VPrediction, Sample };
 enum class BetaSchedule : std::uint8_t { Auto, Linear, ScaledLinear, SquaredCos };
 enum class BadSample : std::uint8_t { Stop, Skip };
-enum class CommBackend : std::uint8_t { Auto, Mpi, Nccl };
 enum class LogLevel : std::uint8_t { Debug, Info, Warning, Error };
 enum class Sampler : std::uint8_t { Ddim, DpmSolverPp };
 enum class Weights : std::uint8_t { Ema, Live };
 enum class FileDType : std::uint8_t { Keep, Fp32, Fp16, Bf16 };
 enum class WeightFormat : std::uint8_t { Diffusers, Ldm };
-enum class BenchMode : std::uint8_t { Step, Comm };
 
 /// Sizes written as "4x64x64"; empty: not given.
 using Dims = std::vector<std::int64_t>;
@@ -36,7 +33,7 @@ struct ModelConfig {
   std::string path;                 ///< start from: pipeline folder, unet folder, one file, a run or a checkpoint
   std::string config;               ///< unet/config.json of a net that starts from random weights
   std::vector<std::string> freeze;  ///< name prefixes (diffusers state-dict) of parameters that stay as they are
-  std::int64_t recompute_mib = 0;   ///< activations kept for backward, MiB a rank; the rest is recomputed; 0: keep all
+  std::int64_t recompute_mib = 0;   ///< budget for the activations of a rank, met by computing twice; 0: keep all
 };
 
 struct DataConfig {
@@ -59,7 +56,7 @@ struct OptimizerConfig {
   double epsilon = 1e-8;
   double weight_decay = 0.01;  ///< decoupled
   double max_grad_norm = 1.0;  ///< 0: no clipping
-  Shard shard = Shard::Off;
+  bool shard = false;          ///< the state is spread over all ranks of the job
 };
 
 struct ScheduleConfig {
@@ -100,7 +97,6 @@ struct LogConfig {
 
 struct CommConfig {
   std::int64_t bucket_mib = 25;  ///< size of one gradient all-reduce
-  CommBackend backend = CommBackend::Auto;
 };
 
 /// ldmpi train
@@ -116,9 +112,7 @@ struct TrainConfig {
   std::string output_dir;
   Resume resume = Resume::Auto;
   std::vector<std::string> resume_allow;  ///< `resume.allow`: fixed keys that may change on a resume
-  bool deterministic = false;
-  bool doctor = false;       ///< check the machine before training
-  std::vector<Stage> print;  ///< stages of the compiler to print instead of training
+  std::vector<Stage> print;               ///< stages of the compiler to print instead of training
   ModelConfig model;
   DataConfig data;
   ValidationConfig validation;
@@ -144,7 +138,7 @@ struct PlanConfig {
   std::optional<double> memory_gib;       ///< set: also find the largest batch that fits
   bool json = false;
   std::vector<Stage> print;
-  Shard shard = Shard::Off;                           ///< `optimizer.shard`
+  bool shard = false;                                 ///< `optimizer.shard`
   Switch ema = Switch::Auto;                          ///< `ema.enabled`
   std::int64_t bucket_mib = CommConfig{}.bucket_mib;  ///< `comm.bucket_mib`
   LogLevel log_level = LogLevel::Info;
@@ -191,12 +185,12 @@ struct ConvertConfig {
   LogLevel log_level = LogLevel::Info;
 };
 
-/// ldmpi bench: the options of train on synthetic data.
+/// ldmpi bench: the step of train on synthetic data.
 struct BenchConfig {
   TrainConfig train;
-  BenchMode mode = BenchMode::Step;
   std::int64_t steps = 10;  ///< timed steps
   std::int64_t warmup = 3;  ///< steps before them
+  bool no_update = false;   ///< forward and backward only
   Dims latent;
   Dims context;
   bool json = false;
@@ -206,23 +200,6 @@ struct BenchConfig {
 struct ReportConfig {
   std::string run;
   std::string out;  ///< empty: RUN/report.html
-};
-
-/// ldmpi top RUN
-struct TopConfig {
-  std::string run;
-  double interval = 2;  ///< seconds between two refreshes
-  bool once = false;    ///< print one frame and end
-};
-
-/// ldmpi doctor
-struct DoctorConfig {
-  std::optional<std::int64_t> num_gpus;
-  Device device = Device::Auto;
-  std::string path;      ///< folder whose file system is checked; empty: the working directory
-  double deadline = 30;  ///< seconds that the timed all-reduce may take
-  bool json = false;
-  LogLevel log_level = LogLevel::Info;
 };
 
 }  // namespace ldmpi::config

@@ -134,8 +134,6 @@ std::string command_help(const OptionTable& table, bool all) {
 }
 
 std::string options_markdown() {
-  TrainConfig train_config;
-  const OptionTable train = table_of(train_config);
   General general;
   OptionTable common("", "", "");
   add_general(common, general);
@@ -146,10 +144,7 @@ std::string options_markdown() {
   for (CommandConfig config : all_commands()) {
     const OptionTable table = table_of(config);
     text += fmt::format("## ldmpi {}\n\n`ldmpi {}` {}.\n\n", table.command(), table.usage(), table.about());
-    const bool extends_train = table.command() == "bench";
-    if (extends_train) text += "All options of `ldmpi train`, and:\n\n";
     for_each_group(table, [&](const std::string& name, const std::vector<const Option*>& rows) {
-      if (extends_train && train.find(rows.front()->key)) return;
       if (table.command() == "train") text += fmt::format("### {}\n\n", name);
       markdown_rows(rows, text);
     });

@@ -33,10 +33,6 @@ struct Names<Stage> {
   static constexpr std::array<std::string_view, 4> list{"graph", "schedule", "plan", "kernels"};
 };
 template <>
-struct Names<Shard> {
-  static constexpr std::array<std::string_view, 4> list{"off", "on", "node", "world"};
-};
-template <>
 struct Names<LrSchedule> {
   static constexpr std::array<std::string_view, 3> list{"constant", "linear", "cosine"};
 };
@@ -51,10 +47,6 @@ struct Names<BetaSchedule> {
 template <>
 struct Names<BadSample> {
   static constexpr std::array<std::string_view, 2> list{"stop", "skip"};
-};
-template <>
-struct Names<CommBackend> {
-  static constexpr std::array<std::string_view, 3> list{"auto", "mpi", "nccl"};
 };
 template <>
 struct Names<LogLevel> {
@@ -75,10 +67,6 @@ struct Names<FileDType> {
 template <>
 struct Names<WeightFormat> {
   static constexpr std::array<std::string_view, 2> list{"diffusers", "ldm"};
-};
-template <>
-struct Names<BenchMode> {
-  static constexpr std::array<std::string_view, 2> list{"step", "comm"};
 };
 
 /// The word that stands for the value in files and on the command line.

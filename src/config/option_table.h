@@ -23,9 +23,12 @@ enum class Change : std::uint8_t {
   Fixed,    ///< only if resume.allow names the key
 };
 
+/// Words that may stand for a value, and the value that each means.
+using Synonyms = std::vector<std::pair<std::string, std::string>>;
+
 struct Alias {
   std::string name;
-  std::vector<std::pair<std::string, std::string>> values;  ///< words of the other program and what they mean here
+  Synonyms values;  ///< words of the other program
 };
 
 struct Option {
@@ -36,6 +39,7 @@ struct Option {
   std::string default_note;  ///< printed instead of the default where that is worked out later
   std::string implicit;      ///< value of the bare option; empty: a value must follow
   std::vector<Alias> aliases;
+  Synonyms synonyms;  ///< under any name
   bool repeatable = false;
   bool comma_separated = false;
   bool advanced = false;    ///< only in --help=all
@@ -51,8 +55,11 @@ struct Option {
   std::function<std::vector<std::string>()> texts;                      ///< the field as text; empty: no value
 
   Option& shows(std::string placeholder) { return value = std::move(placeholder), *this; }
-  Option& also(std::string name, std::vector<std::pair<std::string, std::string>> values = {}) {
+  Option& also(std::string name, Synonyms values = {}) {
     return aliases.push_back({std::move(name), std::move(values)}), *this;
+  }
+  Option& word(std::string synonym, std::string meant) {
+    return synonyms.emplace_back(std::move(synonym), std::move(meant)), *this;
   }
   Option& at_least(double bound) { return minimum = bound, *this; }
   Option& at_most(double bound) { return maximum = bound, *this; }

@@ -10,6 +10,25 @@ Option& add_shape(OptionTable& table, const char* key, Dims& dims, const char* h
 
 }  // namespace
 
+void add_net(OptionTable& table, ModelConfig& c) {
+  add_model_path(table, c.path).fixed();
+  table.add("model.config", c.config, "unet/config.json of diffusers: a net with random weights").shows("FILE").fixed();
+  table.add("model.freeze", c.freeze, "prefixes of parameter names that are not trained; may be repeated")
+      .shows("PREFIX")
+      .commas()
+      .fixed()
+      .rare();
+}
+
+void add_num_gpus(OptionTable& table, std::optional<std::int64_t>& num_gpus) {
+  table
+      .add("num_gpus", num_gpus,
+           "total number of ranks, one per GPU; outside a launcher the program starts its own mpirun")
+      .within(1, 65536)
+      .also("num_processes")
+      .by_default("what the launcher gives, else 1");
+}
+
 Option& add_model_path(OptionTable& table, std::string& path) {
   return table.add("model.path", path, "weights: a pipeline folder, a unet folder, one file, a run or a checkpoint")
       .shows("PATH")
@@ -40,6 +59,10 @@ void add_device(OptionTable& table, Device& device, Precision& precision) {
       .by_default("fp32 on the CPU, bf16 on CUDA");
 }
 
+Option& add_shard(OptionTable& table, bool& shard) {
+  return table.add("optimizer.shard", shard, "spread the optimizer's state over all ranks").word("world", "on");
+}
+
 void add_log_level(OptionTable& table, LogLevel& level) {
   table.add("log.level", level, "least severe message that reaches stderr").rare();
 }
@@ -61,12 +84,8 @@ OptionTable table_of(PlanConfig& c) {
                     {"ldmpi plan --model.config unet/config.json --batch_size 8 --precision bf16 --target cuda:h100",
                      "ldmpi plan --config job.cfg --memory_gib 80", "ldmpi plan --model.path sd21 --json"});
   table.group("Plan");
-  add_model_path(table, c.model.path);
-  table.add("model.config", c.model.config, "unet/config.json of diffusers").shows("FILE");
-  table.add("model.freeze", c.model.freeze, "prefixes of parameter names that are not trained; may be repeated")
-      .shows("PREFIX")
-      .commas();
-  table.add("model.recompute_mib", c.model.recompute_mib, "MiB of activations kept for backward; 0 keeps all")
+  add_net(table, c.model);
+  table.add("model.recompute_mib", c.model.recompute_mib, "budget of one rank for activations; 0: keep all")
       .within(0, 1e9);
   table.add("num_gpus", c.num_gpus, "ranks").within(1, 65536).also("num_processes");
   add_batch(table, c.batch_size, c.total_batch_size, c.accumulation);
@@ -76,10 +95,13 @@ OptionTable table_of(PlanConfig& c) {
   add_shape(table, "latent", c.latent, "channels x height x width of a latent", "4x64x64")
       .by_default("from the model config");
   add_shape(table, "context", c.context, "tokens x width of a prompt", "77x768").by_default("from the model config");
-  table.add("target", c.target, "machine: cpu, cpu:threads=N, cuda or cuda:NAME").shows("TARGET");
+  table
+      .add("target", c.target,
+           "machine: cpu, cpu:threads=N, cuda, or cuda:NAME for the memory of a GPU, e.g. cuda:h100")
+      .shows("TARGET");
   table.add("memory_gib", c.memory_gib, "also find the largest batch_size that fits into this memory of a rank")
       .within(1.0 / 1024, 1e6);
-  table.add("optimizer.shard", c.shard, "spread optimizer state over the ranks of a node or of the world (on)");
+  add_shard(table, c.shard);
   table.add("ema.enabled", c.ema, "keep a moving average of the weights").also("use_ema");
   table.add("comm.bucket_mib", c.bucket_mib, "MiB of gradients in one all-reduce").within(1, 65536).rare();
   table.add("print", c.print, "also print these stages of the compiled step; may be repeated").commas().rare();
@@ -146,18 +168,25 @@ OptionTable table_of(ConvertConfig& c) {
 }
 
 OptionTable table_of(BenchConfig& c) {
-  OptionTable table("bench", "bench [options]", "times the training step, or the collectives, on synthetic data",
+  OptionTable table("bench", "bench [options]", "times the training step on synthetic data",
                     {"ldmpi bench --model.config unet/config.json --batch_size 4",
-                     "mpirun -n 4 ldmpi bench --config job.cfg --mode comm"});
-  add_train(table, c.train);
+                     "mpirun -n 4 ldmpi bench --config job.cfg --json"});
   table.group("Bench");
-  table.add("mode", c.mode, "the whole step, or the gradient collectives alone");
+  add_net(table, c.train.model);
+  add_num_gpus(table, c.train.num_gpus);
+  add_batch(table, c.train.batch_size, c.train.total_batch_size, c.train.accumulation);
+  add_device(table, c.train.device, c.train.precision);
   table.add("steps", c.steps, "timed steps").within(1, 1e6);
   table.add("warmup", c.warmup, "steps before them").within(0, 1e6);
+  table.add("no_update", c.no_update, "forward and backward only: no optimizer and none of its memory");
   add_shape(table, "latent", c.latent, "channels x height x width of a latent", "4x64x64")
       .by_default("from the model config");
   add_shape(table, "context", c.context, "tokens x width of a prompt", "77x768").by_default("from the model config");
+  add_shard(table, c.train.optimizer.shard);
+  table.add("ema.enabled", c.train.ema.enabled, "keep a moving average of the weights").also("use_ema");
+  table.add("comm.bucket_mib", c.train.comm.bucket_mib, "MiB of gradients in one all-reduce").within(1, 65536).rare();
   table.add("json", c.json, "machine-readable output");
+  add_log_level(table, c.train.log.level);
   return table;
 }
 
@@ -169,36 +198,13 @@ OptionTable table_of(ReportConfig& c) {
   return table;
 }
 
-OptionTable table_of(TopConfig& c) {
-  OptionTable table("top", "top RUN [options]", "shows a run live in the terminal", {"ldmpi top RUN"});
-  table.group("Top");
-  table.add("run", c.run, "run folder").shows("RUN").by_place();
-  table.add("interval", c.interval, "seconds between two refreshes").within(0.1, 3600);
-  table.add("once", c.once, "print one frame and end");
-  return table;
-}
-
-OptionTable table_of(DoctorConfig& c) {
-  OptionTable table("doctor", "doctor [options]", "checks device, libraries, MPI, file system and limits on every rank",
-                    {"ldmpi doctor", "mpirun -n 8 ldmpi doctor --path /scratch"});
-  table.group("Doctor");
-  table.add("num_gpus", c.num_gpus, "ranks").within(1, 65536).by_default("what the launcher gives, else 1");
-  table.add("device", c.device, "auto: cuda where it is usable, else cpu");
-  table.add("path", c.path, "folder whose file system is checked").shows("DIR").by_default("the working directory");
-  table.add("deadline", c.deadline, "seconds that the timed all-reduce may take").within(1, 3600);
-  table.add("json", c.json, "machine-readable output");
-  add_log_level(table, c.log_level);
-  return table;
-}
-
 OptionTable table_of(CommandConfig& config) {
   return std::visit([](auto& typed) { return table_of(typed); }, config);
 }
 
 const std::vector<CommandConfig>& all_commands() {
-  static const std::vector<CommandConfig> commands{TrainConfig{},  PlanConfig{},  SampleConfig{},
-                                                   ProbeConfig{},  BenchConfig{}, ConvertConfig{},
-                                                   ReportConfig{}, TopConfig{},   DoctorConfig{}};
+  static const std::vector<CommandConfig> commands{TrainConfig{}, PlanConfig{},    SampleConfig{}, ProbeConfig{},
+                                                   BenchConfig{}, ConvertConfig{}, ReportConfig{}};
   return commands;
 }
 

@@ -8,17 +8,10 @@ void add_run(OptionTable& table, TrainConfig& c) {
   table.group("Run");
   table.add("output_dir", c.output_dir, "run folder: checkpoints, metrics, logs, final weights").shows("DIR");
   table.add("max_train_steps", c.max_train_steps, "optimizer steps of the whole run").positive();
-  table
-      .add("num_gpus", c.num_gpus,
-           "total number of ranks, one per GPU; outside a launcher the program starts its own mpirun")
-      .within(1, 65536)
-      .also("num_processes")
-      .by_default("what the launcher gives, else 1");
+  add_num_gpus(table, c.num_gpus);
   add_batch(table, c.batch_size, c.total_batch_size, c.accumulation);
   add_device(table, c.device, c.precision);
   table.add("seed", c.seed, "key of all random numbers").fixed();
-  table.add("deterministic", c.deterministic, "bit-identical repetition on CUDA (the CPU always is)");
-  table.add("doctor", c.doctor, "check the machine before training").rare();
   table.add("print", c.print, "print these stages of the compiled step instead of training; may be repeated")
       .commas()
       .rare();
@@ -26,18 +19,10 @@ void add_run(OptionTable& table, TrainConfig& c) {
 
 void add_model(OptionTable& table, ModelConfig& c) {
   table.group("Model");
-  add_model_path(table, c.path).fixed();
-  table.add("model.config", c.config, "unet/config.json of diffusers: train this net from random weights")
-      .shows("FILE")
-      .fixed();
-  table.add("model.freeze", c.freeze, "prefixes of parameter names that are not trained; may be repeated")
-      .shows("PREFIX")
-      .commas()
-      .fixed()
-      .rare();
+  add_net(table, c);
   table
       .add("model.recompute_mib", c.recompute_mib,
-           "MiB of activations that one rank keeps for backward; the others are computed again; 0 keeps all")
+           "budget of one rank for activations: what does not fit is computed again in backward; 0: keep all")
       .within(0, 1e9)
       .rare();
 }
@@ -92,7 +77,7 @@ void add_optimizer(OptionTable& table, OptimizerConfig& c, ScheduleConfig& sched
       .fixed()
       .rare()
       .also("adam_epsilon");
-  table.add("optimizer.shard", c.shard, "spread optimizer state over the ranks of a node or of the world (on)");
+  add_shard(table, c.shard);
   table.group("Learning rate schedule");
   table.add("schedule.name", schedule.name, "course of the learning rate after the warm-up; counts optimizer steps")
       .also("lr_scheduler", {{"constant_with_warmup", "constant"}});
@@ -174,26 +159,21 @@ void add_house(OptionTable& table, TrainConfig& c) {
   add_log_level(table, c.log.level);
   table.group("Communication");
   table.add("comm.bucket_mib", c.comm.bucket_mib, "MiB of gradients in one all-reduce").within(1, 65536).rare();
-  table.add("comm.backend", c.comm.backend, "collectives; auto: mpi on the CPU, nccl on CUDA").rare();
 }
 
 }  // namespace
-
-void add_train(OptionTable& table, TrainConfig& config) {
-  add_run(table, config);
-  add_model(table, config.model);
-  add_data(table, config.data, config.validation);
-  add_optimizer(table, config.optimizer, config.schedule, config.ema);
-  add_diffusion(table, config.diffusion);
-  add_house(table, config);
-}
 
 OptionTable table_of(TrainConfig& config) {
   OptionTable table("train", "train [options]", "trains a latent-diffusion U-Net, or continues a run",
                     {"ldmpi train --model.config unet/config.json --data.path D --output_dir RUN --batch_size 8",
                      "mpirun -n 4 ldmpi train --config job.cfg --total_batch_size 64",
                      "ldmpi train --config job.cfg --num_gpus 4 optimizer.learning_rate=5e-5"});
-  add_train(table, config);
+  add_run(table, config);
+  add_model(table, config.model);
+  add_data(table, config.data, config.validation);
+  add_optimizer(table, config.optimizer, config.schedule, config.ema);
+  add_diffusion(table, config.diffusion);
+  add_house(table, config);
   return table;
 }
 

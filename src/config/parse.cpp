@@ -74,10 +74,11 @@ std::string unknown_key(const OptionTable& table, const OwnerOf& owner_of, std::
       near.empty() ? "; ldmpi " + table.command() + " --help=all lists all" : "; did you mean " + dashes + near + "?");
 }
 
-std::string meaning(const Alias* alias, const std::string& value) {
-  if (alias) {
-    for (const auto& [theirs, ours] : alias->values) {
-      if (value == theirs) return ours;
+std::string meaning(const Option& option, const Alias* alias, const std::string& value) {
+  for (const Synonyms* synonyms : {&option.synonyms, alias ? &alias->values : nullptr}) {
+    if (!synonyms) continue;
+    for (const auto& [word, meant] : *synonyms) {
+      if (value == word) return meant;
     }
   }
   return value;

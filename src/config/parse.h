@@ -68,8 +68,8 @@ struct General {
 };
 
 /// A command of ldmpi is the type of its configuration.
-using CommandConfig = std::variant<TrainConfig, PlanConfig, ProbeConfig, SampleConfig, ConvertConfig, BenchConfig,
-                                   ReportConfig, TopConfig, DoctorConfig>;
+using CommandConfig =
+    std::variant<TrainConfig, PlanConfig, ProbeConfig, SampleConfig, ConvertConfig, BenchConfig, ReportConfig>;
 
 struct ParsedCommand {
   CommandConfig config;

@@ -21,8 +21,8 @@ namespace ldmpi::config {
 [[nodiscard]] std::string unknown_key(const OptionTable& table, const OwnerOf& owner_of, std::string_view name,
                                       const std::string& shown);
 
-/// What a word of another program means here.
-[[nodiscard]] std::string meaning(const Alias* alias, const std::string& value);
+/// The value that the word means: a synonym of the option or, under the name of another program, one of that.
+[[nodiscard]] std::string meaning(const Option& option, const Alias* alias, const std::string& value);
 
 /// A fault for each option that stands twice in one source and is not a list; the repetitions are dropped.
 void refuse_repetitions(const OptionTable& table, std::vector<Given>& given, Faults& faults);

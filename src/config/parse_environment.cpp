@@ -71,7 +71,7 @@ std::vector<Given> read_environment(const OptionTable& table, const OwnerOf& own
                                      : fmt::format("no option has this name; did you mean {}?", name_for(near)));
       continue;
     }
-    const std::string value = meaning(alias, text);
+    const std::string value = meaning(*option, alias, text);
     if (const Why why = option->fault(value)) {
       faults.add(where, *why);
     } else {

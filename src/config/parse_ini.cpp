@@ -122,7 +122,7 @@ class IniReader {
     if (text.starts_with('"')) {
       if (const Why why = unquote(text, value)) return fault(fmt::format("{}: {}", name, *why));
     }
-    value = meaning(alias, value);
+    value = meaning(*option, alias, value);
     if (const Why why = option->fault(value)) return fault(fmt::format("{}: {}", name, *why));
     given_.push_back({option->key, value, where()});
   }

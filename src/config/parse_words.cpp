@@ -54,7 +54,11 @@ class Normaliser {
     if (equals != std::string::npos) return put(*option, alias, name, text.substr(equals + 1));
     const bool has_next = next_ < words_.size();
     if (!option->implicit.empty()) {
-      const bool joined = has_next && !option->fault(meaning(alias, words_[next_]));
+      // Where words have a place of their own the next one may be such; else it is meant as the value, good or bad.
+      const bool joined =
+          has_next &&
+          (!option->fault(meaning(*option, alias, words_[next_])) ||
+           (positionals_ == 0 && !words_[next_].starts_with("--") && words_[next_].find('=') == std::string::npos));
       return put(*option, alias, name, joined ? words_[next_++] : option->implicit);
     }
     if (!has_next || words_[next_].starts_with("--")) {
@@ -77,7 +81,7 @@ class Normaliser {
   }
 
   void put(const Option& option, const Alias* alias, const std::string& name, const std::string& value) {
-    const std::string meant = meaning(alias, value);
+    const std::string meant = meaning(option, alias, value);
     if (const auto why = option.fault(meant)) {
       faults_.add(kWhere, fmt::format("--{}: {}", name, *why));
       return;

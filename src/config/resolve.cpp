@@ -93,11 +93,8 @@ Sources resolve(TrainConfig& c, std::int64_t ranks, bool cuda_usable) {
     field = value;
   };
   decide(c.device, resolve_device(c.device, cuda_usable), "device", cuda_usable ? "CUDA is usable" : "no usable CUDA");
-  const std::string by_device = fmt::format("device {}", name_of(c.device));
-  decide(c.precision, resolve_precision(c.precision, c.device), "precision", by_device);
-  if (c.comm.backend == CommBackend::Auto) {
-    decide(c.comm.backend, c.device == Device::Cuda ? CommBackend::Nccl : CommBackend::Mpi, "comm.backend", by_device);
-  }
+  decide(c.precision, resolve_precision(c.precision, c.device), "precision",
+         fmt::format("device {}", name_of(c.device)));
   const bool from_weights = !c.model.path.empty();
   const std::string start = from_weights ? "model.path is given" : "training from scratch";
   settle(c.optimizer.learning_rate,

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "config/options.h"
@@ -37,6 +38,16 @@ void machine(Device device, Precision precision, Faults& faults) {
 void rank_of(const Dims& dims, std::size_t rank, const char* key, const char* example, Faults& faults) {
   if (!dims.empty() && dims.size() != rank) {
     faults.add("", fmt::format("{} has {} sizes, not {}: write it like {}", key, dims.size(), rank, example));
+  }
+}
+
+/// More elements than 2^40 in a batch are a slip, and their bytes could not be counted.
+void size_of_batch(const Dims& dims, std::int64_t batch_size, const char* key, Faults& faults) {
+  double elements = static_cast<double>(batch_size);
+  for (const std::int64_t size : dims) elements *= static_cast<double>(size);
+  if (elements > 0x1p40) {
+    faults.add("", fmt::format("{} {} in a batch of {} has {:.1e} elements; at most 2^40 can be planned", key,
+                               write_dims(dims), batch_size, elements));
   }
 }
 
@@ -113,21 +124,22 @@ struct Missing {
     need(!c.output.empty(), "OUT", "usage: ldmpi convert IN OUT", faults);
   }
   void operator()(const ReportConfig& c) const { need(!c.run.empty(), "RUN", "usage: ldmpi report RUN", faults); }
-  void operator()(const TopConfig& c) const { need(!c.run.empty(), "RUN", "usage: ldmpi top RUN", faults); }
-  void operator()(const DoctorConfig&) const {}
 };
 
 struct Contradictions {
   Faults& faults;
+  void shapes(const Dims& latent, const Dims& context, std::int64_t batch_size) const {
+    rank_of(latent, 3, "latent", "4x64x64", faults);
+    rank_of(context, 2, "context", "77x768", faults);
+    size_of_batch(latent, batch_size, "latent", faults);
+    size_of_batch(context, batch_size, "context", faults);
+  }
   void operator()(const TrainConfig& c) const {
     one_model(c.model, faults);
     machine(c.device, c.precision, faults);
     batch(c.num_gpus, c.batch_size, c.total_batch_size, c.accumulation, faults);
     diffusion(c.diffusion, faults);
     resume_keys(c, faults);
-    if (c.device == Device::Cpu && c.comm.backend == CommBackend::Nccl) {
-      faults.add("", "comm.backend nccl needs device cuda; with device cpu use mpi");
-    }
     if (c.schedule.warmup_steps && *c.schedule.warmup_steps > c.max_train_steps) {
       faults.add("", fmt::format("schedule.warmup_steps {} is above max_train_steps {}: the learning rate would never "
                                  "be reached",
@@ -140,8 +152,15 @@ struct Contradictions {
   void operator()(const PlanConfig& c) const {
     one_model(c.model, faults);
     batch(c.num_gpus, c.batch_size, c.total_batch_size, c.accumulation, faults);
-    rank_of(c.latent, 3, "latent", "4x64x64", faults);
-    rank_of(c.context, 2, "context", "77x768", faults);
+    shapes(c.latent, c.context, c.batch_size.value_or(1));
+    if (c.json && !c.print.empty()) {
+      faults.add("", "json and print exclude each other: stages are printed as text; give one of the two");
+    }
+    if (std::find(c.print.begin(), c.print.end(), Stage::Kernels) != c.print.end()) {
+      faults.add("",
+                 "print kernels: they are picked on the device, which ldmpi plan does not touch; "
+                 "ldmpi train --print kernels shows them");
+    }
     const std::string machine_name = c.target.substr(0, c.target.find(':'));
     if (machine_name != "cpu" && machine_name != "cuda") {
       faults.add("", fmt::format("target '{}' is neither cpu[:threads=N] nor cuda[:NAME]", c.target));
@@ -151,8 +170,7 @@ struct Contradictions {
   }
   void operator()(const BenchConfig& c) const {
     (*this)(c.train);
-    rank_of(c.latent, 3, "latent", "4x64x64", faults);
-    rank_of(c.context, 2, "context", "77x768", faults);
+    shapes(c.latent, c.context, c.train.batch_size.value_or(1));
   }
   void operator()(const ProbeConfig& c) const {
     machine(c.device, c.precision, faults);
@@ -160,14 +178,12 @@ struct Contradictions {
   }
   void operator()(const SampleConfig& c) const {
     machine(c.device, c.precision, faults);
-    rank_of(c.latent, 3, "latent", "4x64x64", faults);
+    shapes(c.latent, {}, c.batch_size);
   }
   void operator()(const ConvertConfig& c) const {
     if (same_folder(c.input, c.output)) faults.add("", "IN and OUT are the same: " + c.input);
   }
   void operator()(const ReportConfig&) const {}
-  void operator()(const TopConfig&) const {}
-  void operator()(const DoctorConfig&) const {}
 };
 
 }  // namespace

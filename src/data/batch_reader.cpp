@@ -19,10 +19,6 @@ namespace {
 
 constexpr double kDamagedShare = 1e-4;
 
-Shape with_rows(std::size_t n, const Shape& sample) {
-  return Shape{static_cast<std::int64_t>(n), sample[0], sample[1], sample[2]};
-}
-
 /// The sample after `sample` in its bucket, wrapping around.
 std::uint64_t next_in_bucket(const Dataset& dataset, std::uint64_t sample) {
   const std::size_t bucket = dataset.bucket_of(sample);
@@ -95,7 +91,7 @@ struct BatchReader::State {
     batch.micro = micro;
     batch.sample_ids.resize(n);
     batch.draws.resize(n);
-    batch.latent_shape = with_rows(n, dataset.stored_shape(global.bucket));
+    batch.latent_shape = dataset.stored_shape(global.bucket).repeated(n);
     dataset.resize(batch.rows, global.bucket, n);
     for (std::size_t i = 0; i < n && !stop.stop_requested(); ++i) {
       batch.draws[i] = global.cursor + first_position + i;
@@ -193,7 +189,7 @@ Batch read_samples(const Dataset& dataset, std::span<const std::uint64_t> sample
   batch.bucket = dataset.bucket_of(sample_ids.front());
   batch.sample_ids.assign(sample_ids.begin(), sample_ids.end());
   batch.draws.assign(sample_ids.size(), 0);
-  batch.latent_shape = with_rows(sample_ids.size(), dataset.stored_shape(batch.bucket));
+  batch.latent_shape = dataset.stored_shape(batch.bucket).repeated(sample_ids.size());
   dataset.resize(batch.rows, batch.bucket, sample_ids.size());
   for (std::size_t i = 0; i < sample_ids.size(); ++i) {
     require(dataset.bucket_of(sample_ids[i]) == batch.bucket, Exit::BadConfig,

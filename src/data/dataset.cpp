@@ -12,17 +12,11 @@
 #include "base/rng.h"
 #include "data/convert.h"
 #include "data/manifest.h"
-#include "data/shard.h"
+#include "data/shard_check.h"
 #include "io/hdf5.h"
 
 namespace ldmpi::data {
 namespace {
-
-struct Entry {
-  std::filesystem::path path;
-  std::uint64_t bytes = 0;  ///< of the file; 0 = not known (no manifest)
-  ShardFacts facts;
-};
 
 /// What is wrong with a dataset, and the exit code that fits best.
 class Problems {
@@ -51,7 +45,7 @@ class Problems {
 };
 
 /// Opens every file of the manifest (not through HDF5) and compares its size.
-void check_files(const std::vector<Entry>& entries, Problems& problems) {
+void check_files(const std::vector<ShardFile>& entries, Problems& problems) {
   for (const auto& entry : entries) try {
       const auto size = io::size_of_file(io::open_for_reading(entry.path), entry.path);
       if (size != entry.bytes)
@@ -64,29 +58,7 @@ void check_files(const std::vector<Entry>& entries, Problems& problems) {
     }
 }
 
-/// What must be equal in all shards, and that no shard is there twice.
-void check_together(const std::vector<Entry>& entries, Problems& problems) {
-  std::map<std::pair<std::uint32_t, std::uint64_t>, const Entry*> seen;
-  for (const auto& entry : entries) {
-    ShardFacts common = entry.facts;  // what may differ is made equal
-    const ShardFacts& first = entries.front().facts;
-    common.samples = first.samples;
-    common.latent = first.latent;
-    common.latent_type = first.latent_type;
-    common.prompt_type = first.prompt_type;
-    common.prompts = first.prompts;
-    common.content_crc = first.content_crc;
-    for (const auto& difference : differences(first, common))
-      problems.add(fmt::format("{} does not fit {}: {}", entry.path.string(), entries.front().path.filename().string(),
-                               difference));
-    const auto [other, fresh] = seen.emplace(std::pair(entry.facts.content_crc, entry.facts.samples), &entry);
-    if (!fresh)
-      problems.add(fmt::format("{} holds the same samples as {}: remove one of them", entry.path.string(),
-                               other->second->path.filename().string()));
-  }
-}
-
-std::uint64_t fingerprint_of(const std::vector<Entry>& entries) {
+std::uint64_t fingerprint_of(const std::vector<ShardFile>& entries) {
   std::string text;
   for (const auto& entry : entries) {
     const ShardFacts& facts = entry.facts;
@@ -109,7 +81,7 @@ std::size_t open_limit() {
 struct Dataset::State {
   std::filesystem::path path;
   DatasetInfo info;
-  std::vector<Entry> entries;
+  std::vector<ShardFile> entries;
   std::vector<Segment> segments;
   std::size_t limit = open_limit();
 
@@ -133,7 +105,7 @@ struct Dataset::State {
       ages.splice(ages.begin(), ages, found->second.age);
       return found->second.shard;
     }
-    const Entry& entry = entries[index];
+    const ShardFile& entry = entries[index];
     auto fresh = std::make_shared<const Shard>(Shard::open(entry.path));
     const auto differing = differences(entry.facts, fresh->facts());
     require(differing.empty(), Exit::BadData,
@@ -170,7 +142,7 @@ Dataset Dataset::open(const std::filesystem::path& path, OpenOptions options) {
   if (manifest) {
     for (const auto& shard : manifest->shards) entries.push_back({path / shard.file, shard.bytes, shard.facts});
     for (const auto& file : files)
-      if (std::ranges::find(entries, file, &Entry::path) == entries.end())
+      if (std::ranges::find(entries, file, &ShardFile::path) == entries.end())
         log::warning("{} is not in {} and is not used. To include it: ldmpi-data verify --write_manifest {}",
                      file.string(), kManifestName, path.string());
     if (options.check_files) check_files(entries, problems);
@@ -184,7 +156,7 @@ Dataset Dataset::open(const std::filesystem::path& path, OpenOptions options) {
   }
   if (entries.empty() && problems.empty())
     problems.add("no shards: make some with ldmpi-data pack or synth, or as in docs/file_formats.md");
-  if (!entries.empty()) check_together(entries, problems);
+  for (const auto& conflict : conflicts(entries)) problems.add(conflict);
   problems.raise(path);
 
   DatasetInfo& info = state->info;

@@ -20,12 +20,30 @@ Json to_json(const Shape& shape) {
   return Json(std::vector<std::int64_t>(shape.extents().begin(), shape.extents().end()));
 }
 
-Shape shape_from(const Json& json, std::size_t rank) {
-  const auto extents = json.get<std::vector<std::int64_t>>();
-  require(extents.size() == rank &&
-              std::ranges::all_of(extents, [](auto extent) { return extent > 0 && extent < (1 << 30); }),
-          Exit::BadData, "a shape must be {} positive numbers", rank);
-  return Shape(std::span(extents));
+/// A whole number of 0 .. most.
+std::uint64_t whole(const Json& json, const char* name, std::uint64_t most) {
+  const Json& value = json.at(name);
+  require(value.is_number_unsigned() && value.get<std::uint64_t>() <= most, Exit::BadData,
+          "'{}' must be a whole number of 0 to {}", name, most);
+  return value.get<std::uint64_t>();
+}
+
+/// `rank` positive extents, together at most 2^40 elements.
+Shape shape_from(const Json& json, const char* name, std::size_t rank) {
+  constexpr double kMostElements = 1LL << 40;
+  const Json& value = json.at(name);
+  bool good = value.is_array() && value.size() == rank;
+  std::vector<std::int64_t> extents;
+  double count = 1;
+  for (std::size_t axis = 0; good && axis < rank; ++axis) {
+    good = value[axis].is_number_unsigned() && value[axis].get<double>() >= 1;
+    if (!good) break;
+    count *= value[axis].get<double>();
+    good = count <= kMostElements;
+    if (good) extents.push_back(value[axis].get<std::int64_t>());
+  }
+  require(good, Exit::BadData, "'{}' must be {} positive numbers", name, rank);
+  return Shape(std::span(std::as_const(extents)));
 }
 
 DType dtype_from(const Json& json) {
@@ -67,26 +85,26 @@ ManifestShard shard_from(const Json& json) {
   require(!shard.file.empty() && name.filename() == name && shard.file != "." && shard.file != ".." &&
               shard.file.find('\0') == std::string::npos,
           Exit::BadData, "the file name \"{}\" is not a plain name", shard.file);
-  shard.bytes = json.at("bytes").get<std::uint64_t>();
-  shard.file_crc = json.at("file_crc32c").get<std::uint32_t>();
+  constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 50;
+  constexpr std::uint64_t kMostCrc = ~std::uint32_t{0};
+  shard.bytes = whole(json, "bytes", kMostBytes);
+  shard.file_crc = static_cast<std::uint32_t>(whole(json, "file_crc32c", kMostCrc));
   ShardFacts& facts = shard.facts;
-  facts.samples = json.at("samples").get<std::uint64_t>();
-  require(facts.samples > 0 && facts.samples <= shard.bytes, Exit::BadData, "{} samples in {} bytes", facts.samples,
-          shard.bytes);
+  facts.samples = whole(json, "samples", shard.bytes);
+  require(facts.samples > 0, Exit::BadData, "a shard without samples");
   facts.latent_type = dtype_from(json.at("latent_type"));
   facts.moments = json.at("moments").get<bool>();
-  facts.latent = shape_from(json.at("latent"), 3);
+  facts.latent = shape_from(json, "latent", 3);
   facts.prompt_type = dtype_from(json.at("prompt_type"));
-  facts.prompts = json.at("prompts").get<std::uint64_t>();
-  facts.context = shape_from(json.at("context"), 2);
-  facts.pooled_width = json.at("pooled_width").get<std::int64_t>();
-  require(facts.pooled_width >= 0, Exit::BadData, "pooled_width is negative");
+  facts.prompts = whole(json, "prompts", shard.bytes);
+  facts.context = shape_from(json, "context", 2);
+  facts.pooled_width = static_cast<std::int64_t>(whole(json, "pooled_width", 1 << 20));
   facts.time_ids = json.at("time_ids").get<bool>();
   facts.scaling_factor = json.at("scaling_factor").get<double>();
   facts.shift = json.at("shift").get<double>();
   facts.codec = json.at("codec").get<std::string>();
   facts.text_encoder = json.at("text_encoder").get<std::string>();
-  facts.content_crc = json.at("content_crc32c").get<std::uint32_t>();
+  facts.content_crc = static_cast<std::uint32_t>(whole(json, "content_crc32c", kMostCrc));
   const Json& statistics = json.at("statistics");
   shard.statistics = {statistics.at("mean").get<double>(), statistics.at("std").get<double>(),
                       statistics.at("min").get<double>(), statistics.at("max").get<double>()};
@@ -105,12 +123,15 @@ std::uint32_t checksum_of(Json document) {
 std::optional<Manifest> read_manifest(const std::filesystem::path& folder) {
   const auto path = folder / kManifestName;
   if (!std::filesystem::exists(path)) return std::nullopt;
-  const Json document = io::read_json(path);
+  return parse_manifest(io::read_json(path), path.string());
+}
+
+Manifest parse_manifest(const Json& document, std::string_view origin) {
   try {
     require(document.at("format").get<std::string>() == kFormat, Exit::BadData, "'format' is not \"{}\"", kFormat);
-    require(document.at("format_version").get<int>() == kVersion, Exit::BadData, "'format_version' is not {}",
+    require(document.at("format_version").get<std::int64_t>() == kVersion, Exit::BadData, "'format_version' is not {}",
             kVersion);
-    require(document.at("checksum").get<std::uint32_t>() == checksum_of(document), Exit::BadData,
+    require(document.at("checksum") == checksum_of(document), Exit::BadData,
             "the checksum does not fit: the file was damaged or edited");
     Manifest manifest;
     for (const auto& entry : document.at("shards")) manifest.shards.push_back(shard_from(entry));
@@ -118,9 +139,9 @@ std::optional<Manifest> read_manifest(const std::filesystem::path& folder) {
             "the shards are not in order of name, or one is named twice");
     return manifest;
   } catch (const Json::exception& error) {
-    fail(Exit::BadData, "{}: {}. Make it anew: ldmpi-data verify --write_manifest", path.string(), error.what());
+    fail(Exit::BadData, "{}: {}. Make it anew: ldmpi-data verify --write_manifest", origin, error.what());
   } catch (const Error& error) {
-    fail(error.code(), "{}: {}. Make it anew: ldmpi-data verify --write_manifest", path.string(), error.what());
+    fail(error.code(), "{}: {}. Make it anew: ldmpi-data verify --write_manifest", origin, error.what());
   }
 }
 

@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/shard.h"
@@ -28,6 +30,9 @@ struct Manifest {
 
 /// Nothing if the folder has none. Errors: BadData (not JSON, unknown version, checksum of the text, unsafe names).
 [[nodiscard]] std::optional<Manifest> read_manifest(const std::filesystem::path& folder);
+
+/// The same from a document that was read from `origin`. Errors: BadData.
+[[nodiscard]] Manifest parse_manifest(const nlohmann::json& document, std::string_view origin);
 
 /// Replaces the folder's manifest. Errors: CannotCreate, NoPermission, IoError.
 void write_manifest(const std::filesystem::path& folder, const Manifest& manifest);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
+#include <utility>
 
 #include "base/check.h"
 #include "base/crc32c.h"
@@ -78,6 +80,29 @@ ShardReport check_shard(const Shard& shard) {
   }
   report.file_crc = crc_of_file(shard.path(), shard.file_bytes());
   return report;
+}
+
+std::vector<std::string> conflicts(std::span<const ShardFile> shards) {
+  std::vector<std::string> problems;
+  std::map<std::pair<std::uint32_t, std::uint64_t>, const ShardFile*> seen;
+  for (const auto& shard : shards) {
+    ShardFacts common = shard.facts;  // what may differ is made equal
+    const ShardFacts& first = shards.front().facts;
+    common.samples = first.samples;
+    common.latent = first.latent;
+    common.latent_type = first.latent_type;
+    common.prompt_type = first.prompt_type;
+    common.prompts = first.prompts;
+    common.content_crc = first.content_crc;
+    for (const auto& difference : differences(first, common))
+      problems.push_back(fmt::format("{} does not fit {}: {}", shard.path.string(),
+                                     shards.front().path.filename().string(), difference));
+    const auto [other, fresh] = seen.emplace(std::pair(shard.facts.content_crc, shard.facts.samples), &shard);
+    if (!fresh)
+      problems.push_back(fmt::format("{} holds the same samples as {}: remove one of them", shard.path.string(),
+                                     other->second->path.filename().string()));
+  }
+  return problems;
 }
 
 }  // namespace ldmpi::data

@@ -1,8 +1,10 @@
 #pragma once
-// Reads every sample and prompt of a shard: checksums, finite values, statistics. What `ldmpi-data verify` and the
-// manifest are made of.
+// Checks of shards: every sample and prompt of one (checksums, finite values, statistics), and whether several fit
+// together. What `ldmpi-data verify` and the manifest are made of.
 
 #include <cstdint>
+#include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,6 +27,16 @@ struct ShardReport {
 };
 
 [[nodiscard]] ShardReport check_shard(const Shard& shard);
+
+/// A shard as one of a dataset.
+struct ShardFile {
+  std::filesystem::path path;
+  std::uint64_t bytes = 0;  ///< of the file
+  ShardFacts facts;
+};
+
+/// Why these shards cannot be one dataset: facts that must be equal and differ, and samples that are there twice.
+[[nodiscard]] std::vector<std::string> conflicts(std::span<const ShardFile> shards);
 
 /// Standard deviation that the model will see: with moments the stored deviation adds to that of the means.
 [[nodiscard]] inline double scaled(const Statistics& statistics, double scaling_factor) {

@@ -24,13 +24,6 @@ std::vector<std::byte> stored(const std::vector<float>& values, DType dtype, con
   return out;
 }
 
-Shape with_rows(std::uint64_t rows, const Shape& row, std::int64_t channels_factor = 1) {
-  std::vector<std::int64_t> extents{static_cast<std::int64_t>(rows)};
-  extents.insert(extents.end(), row.extents().begin(), row.extents().end());
-  extents[1] *= channels_factor;
-  return Shape(std::span<const std::int64_t>(extents));
-}
-
 void require_space(const std::filesystem::path& path, std::uint64_t bytes) {
   std::error_code error;
   const auto space = std::filesystem::space(std::filesystem::absolute(path).parent_path(), error);
@@ -76,14 +69,15 @@ void write_shard(const std::filesystem::path& path, const ShardContent& content)
   writer.attribute("text_encoder", std::string_view(facts.text_encoder));
   if (!content.recipe.empty()) writer.attribute("recipe", std::string_view(content.recipe));
   const auto rows = Shape{static_cast<std::int64_t>(samples)};
-  writer.write(facts.moments ? "moments" : "latents", facts.latent_type,
-               with_rows(samples, facts.latent, facts.moments ? 2 : 1), latents);
-  writer.write("prompt_embeds", facts.prompt_type, with_rows(prompts, facts.context), embeddings);
+  const auto& latent = facts.latent;
+  const auto stored = Shape{latent[0] * (facts.moments ? 2 : 1), latent[1], latent[2]};
+  writer.write(facts.moments ? "moments" : "latents", facts.latent_type, stored.repeated(samples), latents);
+  writer.write("prompt_embeds", facts.prompt_type, facts.context.repeated(prompts), embeddings);
   if (width > 0)
-    writer.write("pooled_prompt_embeds", facts.prompt_type, with_rows(prompts, Shape{facts.pooled_width}), pooled);
+    writer.write("pooled_prompt_embeds", facts.prompt_type, Shape{facts.pooled_width}.repeated(prompts), pooled);
   writer.write("prompt_index", DType::U32, rows, std::as_bytes(std::span(content.prompt_index)));
   if (facts.time_ids)
-    writer.write("time_ids", DType::F32, with_rows(samples, Shape{6}), std::as_bytes(std::span(content.time_ids)));
+    writer.write("time_ids", DType::F32, Shape{6}.repeated(samples), std::as_bytes(std::span(content.time_ids)));
   writer.write("crc32c", DType::U32, rows, std::as_bytes(std::span(crcs)));
   writer.write("prompt_crc32c", DType::U32, Shape{static_cast<std::int64_t>(prompts)},
                std::as_bytes(std::span(prompt_crcs)));

@@ -3,27 +3,16 @@
 #include <algorithm>
 
 #include "exec/program_set.h"
-#include "exec/program_set_detail.h"
 #include "plan/verify.h"
 
 namespace ldmpi::exec {
 namespace {
-
-constexpr std::int64_t kAlign = 64;
 
 std::size_t index(ir::Arena arena) {
   return static_cast<std::size_t>(arena);
 }
 
 }  // namespace
-
-bool needs_kernel(const ir::Op& op) {
-  return !(std::holds_alternative<ir::Input>(op) || std::holds_alternative<ir::Persistent>(op) ||
-           std::holds_alternative<ir::Constant>(op) || std::holds_alternative<ir::Reshape>(op) ||
-           std::holds_alternative<ir::Split>(op) || std::holds_alternative<ir::StartCollective>(op) ||
-           std::holds_alternative<ir::WaitCollective>(op) || std::holds_alternative<ir::SumRanks>(op) ||
-           std::holds_alternative<ir::Mark>(op));
-}
 
 int ProgramSet::add(std::string name, ir::Graph graph) {
   programs_.push_back({std::move(name), std::move(graph), {}, {}});
@@ -54,13 +43,13 @@ void ProgramSet::collect_slots() {
   std::map<std::string, std::int64_t> constants;
   auto need = [this](ir::Arena arena, std::int64_t end) {
     auto& bytes = arena_bytes_[index(arena)];
-    bytes = std::max(bytes, (end + kAlign - 1) / kAlign * kAlign);
+    bytes = std::max(bytes, (end + plan::kAlignment - 1) / plan::kAlignment * plan::kAlignment);
   };
   for (const auto& program : programs_) {
     for (const auto& [value, binding] : program.graph.bindings())
       need(binding.arena, binding.arena == ir::Arena::Gradients
                               ? storage_.trainable * static_cast<std::int64_t>(size_of(program.graph.type(value).dtype))
-                              : (binding.block + 1) * kAlign);
+                              : (binding.block + 1) * plan::kAlignment);
     for (const auto& node : program.graph.nodes()) {
       if (const auto* input = std::get_if<ir::Input>(&node.op)) {
         inputs[input->label] = std::max(inputs[input->label], input->type.bytes());
@@ -74,7 +63,7 @@ void ProgramSet::collect_slots() {
         else if (persistent->arena == ir::Arena::Gradients)
           need(persistent->arena, storage_.trainable * size);
         else if (persistent->arena == ir::Arena::Outputs)
-          need(persistent->arena, (persistent->block + 1) * kAlign);
+          need(persistent->arena, (persistent->block + 1) * plan::kAlignment);
         else
           need(persistent->arena, persistent->type.bytes());
       }
@@ -84,7 +73,7 @@ void ProgramSet::collect_slots() {
     std::int64_t at = 0;
     for (const auto& [label, bytes] : sizes) {
       slots[label] = at;
-      at += (bytes + kAlign - 1) / kAlign * kAlign;
+      at += (bytes + plan::kAlignment - 1) / plan::kAlignment * plan::kAlignment;
     }
     need(arena, at);
   };
@@ -104,14 +93,14 @@ plan::PlanInputs ProgramSet::plan_inputs(const Program& program) const {
     const auto& persistent = std::get<ir::Persistent>(node.op);
     std::int64_t offset = 0;
     if (persistent.arena == ir::Arena::Outputs)
-      offset = persistent.block * kAlign;
+      offset = persistent.block * plan::kAlignment;
     else if (persistent.block >= 0 && persistent.arena != ir::Arena::State)
       offset = storage_.blocks.at(static_cast<std::size_t>(persistent.block)).begin *
                static_cast<std::int64_t>(size_of(persistent.type.dtype));
     return {persistent.arena, offset, 0};
   };
   inputs.bound_place = [this, &program](const ir::Binding& binding) -> plan::Place {
-    if (binding.arena == ir::Arena::Outputs) return {binding.arena, binding.block * kAlign, 0};
+    if (binding.arena == ir::Arena::Outputs) return {binding.arena, binding.block * plan::kAlignment, 0};
     LDMPI_CHECK(binding.arena == ir::Arena::Gradients, "only gradients and outputs are bound");
     DType dtype = DType::F32;
     for (const auto& [value, bound] : program.graph.bindings())
@@ -130,7 +119,7 @@ void ProgramSet::compile() {
     program.facts.clear();
     for (const auto& node : program.graph.nodes()) {
       plan::NodeFacts facts;
-      if (needs_kernel(node.op)) {
+      if (ir::needs_kernel(node.op)) {
         const auto answer = lowering_.answer(node.op, kernel_types(program, node, false));
         facts = {static_cast<std::int64_t>(answer.workspace_bytes), answer.pitched_inputs, answer.pitched_outputs,
                  answer.overwrites_first};

@@ -1,54 +1,33 @@
 #pragma once
-// Parameters and optimizer state in and out of a program set, in the canonical form: one f32 tensor per name, in
-// diffusers' shape. Layout, blocks and sharding end here.
+// Between the parameter arenas on the device and f32 on the host, a run of elements at a time: nobody needs a copy of a
+// whole arena.
 
-#include <functional>
+#include <cstdint>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "exec/program_set.h"
 
 namespace ldmpi::exec {
 
-/// One block as the border sees it: its shape and where it lies.
-struct BlockView {
-  Shape shape;
-  plan::Run run;  ///< elements in weights and gradients
+/// Writes, or reads, the elements from `begin` on of an arena that holds `dtype`. Other types than f32 go through a
+/// small buffer.
+void upload(const ProgramSet& set, backend::Device& device, ir::Arena arena, std::int64_t begin,
+            std::span<const float> values, DType dtype);
+void download(const ProgramSet& set, backend::Device& device, ir::Arena arena, std::int64_t begin,
+              std::span<float> values, DType dtype);
+
+/// What shard `rank` holds of a run of elements.
+struct ShardPart {
+  plan::Run run;           ///< in the full numbering; may be empty
+  std::int64_t local = 0;  ///< where it begins in the sharded arenas
 };
+/// `run` lies within one bucket, as every trainable block does.
+[[nodiscard]] ShardPart shard_part(const plan::ParameterStorage& storage, int rank, const plan::Run& run);
 
-/// Reads and writes blocks of flat, full-length host copies of the parameter arenas.
-class ParameterBorder {
- public:
-  ParameterBorder(const backend::Lowering& lowering, std::vector<BlockView> blocks)
-      : lowering_(lowering), blocks_(std::move(blocks)) {}
-
-  /// Elements of a block in canonical form.
-  [[nodiscard]] std::int64_t count(int block) const {
-    return blocks_.at(static_cast<std::size_t>(block)).shape.count();
-  }
-  /// Canonical elements of a block out of `flat`, the f32 copy of an arena.
-  void read(int block, std::span<const float> flat, std::span<float> canonical) const;
-  void write(int block, std::span<const float> canonical, std::span<float> flat) const;
-
- private:
-  const backend::Lowering& lowering_;
-  std::vector<BlockView> blocks_;
-};
-
-/// Full-length f32 copies on the host.
-/// Weights or gradients of any dtype, converted.
-[[nodiscard]] std::vector<float> download_arena(const ProgramSet& set, backend::Device& device, ir::Arena arena,
-                                                std::int64_t elements, DType dtype);
-void upload_arena(const ProgramSet& set, backend::Device& device, ir::Arena arena, std::span<const float> flat,
-                  DType dtype);
-
-/// Joins the shards of all ranks' copies of a sharded arena to the full numbering on rank 0 (empty elsewhere), bucket
-/// by bucket. With one shard it is the rank's own copy.
-[[nodiscard]] std::vector<float> gather_shards(const plan::ParameterStorage& storage, comm::Communicator& communicator,
-                                               std::span<const float> mine);
-/// The rank's own part of a full copy.
-[[nodiscard]] std::vector<float> take_shard(const plan::ParameterStorage& storage, int rank,
-                                            std::span<const float> full);
+/// A bucket of a sharded arena in the full numbering, on rank 0 (empty elsewhere). Collective; ranks send only what
+/// they own.
+[[nodiscard]] std::vector<float> gather_bucket(const ProgramSet& set, backend::Device& device,
+                                               comm::Communicator& communicator, ir::Arena arena, std::size_t bucket);
 
 }  // namespace ldmpi::exec

@@ -3,7 +3,6 @@
 #include <cstring>
 
 #include "exec/program_set.h"
-#include "exec/program_set_detail.h"
 
 namespace ldmpi::exec {
 
@@ -83,7 +82,7 @@ void ProgramSet::bind(backend::Device& device, comm::Communicator& communicator)
       } else if (std::holds_alternative<ir::Mark>(node.op)) {
         step.kind = BoundNode::Kind::Mark;
         step.phase = std::get<ir::Mark>(node.op).phase;
-      } else if (needs_kernel(node.op)) {
+      } else if (ir::needs_kernel(node.op)) {
         step.kernel = device.make_kernel(node.op, kernel_types(program, node, true));
         if (program.plan.workspace[n] >= 0)
           step.workspace = static_cast<std::byte*>(arena(ir::Arena::Activations)) + program.plan.workspace[n];

@@ -31,7 +31,11 @@ void fail_errno(std::string_view action, const std::filesystem::path& path, int 
   const Exit code = is_permission(error)                  ? Exit::NoPermission
                     : error == ENOENT || error == ENOTDIR ? Exit::MissingInput
                                                           : Exit::IoError;
-  fail(code, "cannot {} {}: {}", action, path.string(), std::strerror(error));
+  std::string from;
+  std::error_code ignored;
+  if (error == ENOENT && path.is_relative())
+    from = fmt::format(" (from the working directory {})", std::filesystem::current_path(ignored).string());
+  fail(code, "cannot {} {}: {}{}", action, path.string(), std::strerror(error), from);
 }
 
 void fail_create(std::string_view action, const std::filesystem::path& path, int error) {

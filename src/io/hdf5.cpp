@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "io/file.h"
+#include "io/hdf5_driver.h"
 #include "io/hdf5_handles.h"
 
 namespace ldmpi::io {
@@ -169,6 +170,7 @@ Hdf5Reader Hdf5Reader::open(const std::filesystem::path& path, Hdf5ReadOptions o
   state->bytes = size_of_file(open_for_reading(path), path);  // gives errno's reason, which HDF5 would blur
   prepare_library();
   const PropertiesId access = access_properties();
+  use_checked_reads(access);
   state->file = FileId(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()));
   require(static_cast<bool>(state->file), Exit::BadData,
           "{} ({} bytes) is not a sound HDF5 file. {}. Copy the file again or make it anew.", path.string(),

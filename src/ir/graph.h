@@ -1,6 +1,7 @@
 #pragma once
 // A graph: an append-only list of nodes, so that insertion order is a topological order.
 
+#include <deque>
 #include <map>
 #include <string>
 #include <vector>
@@ -31,6 +32,7 @@ class Graph {
   Value add1(Op op, Values inputs);
 
   [[nodiscard]] const std::vector<Node>& nodes() const noexcept { return nodes_; }
+  /// The reference stays valid while nodes are added.
   [[nodiscard]] const Type& type(Value value) const { return types_.at(static_cast<std::size_t>(value.id)); }
   [[nodiscard]] std::size_t value_count() const noexcept { return types_.size(); }
   /// Index of the node that produces the value.
@@ -50,7 +52,7 @@ class Graph {
 
  private:
   std::vector<Node> nodes_;
-  Types types_;
+  std::deque<Type> types_;  // not a vector: rules hold references to types while they add nodes
   std::vector<int> producers_;
   std::map<Value, Binding> bindings_;
   std::map<std::string, Value> outputs_;

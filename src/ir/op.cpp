@@ -16,8 +16,17 @@ constexpr bool all_have_gradient_rules(std::variant<Ops...>*) {
 static_assert(all_have_gradient_rules(static_cast<Op*>(nullptr)),
               "every op needs `Values gradient(const TheOp&, GradientScope&)` or `differentiable = false`");
 
+bool is_source(const Op& op) {
+  return std::holds_alternative<Input>(op) || std::holds_alternative<Persistent>(op) ||
+         std::holds_alternative<Constant>(op);
+}
+
 std::string_view name_of(const Op& op) {
   return std::visit([](const auto& o) { return o.name; }, op);
+}
+
+bool needs_kernel(const Op& op) {
+  return std::visit([](const auto& o) { return !WithoutKernel<std::decay_t<decltype(o)>>; }, op);
 }
 
 std::vector<int> writes_of(const Op& op) {

@@ -31,12 +31,22 @@ concept NotDifferentiable = requires {
   requires !O::differentiable;
 };
 
+/// Memory, views of it, and talk with other ranks or the host: exec serves these ops, no backend has a kernel for them.
+template <typename O>
+concept WithoutKernel = requires {
+  requires !O::has_kernel;
+};
+
 template <typename O>
 concept WritesInPlace = requires(const O& op) {
   op.writes();
 };
 
 [[nodiscard]] std::string_view name_of(const Op& op);
+/// An input, persistent memory or a constant: there before the step begins, computed by nobody.
+[[nodiscard]] bool is_source(const Op& op);
+/// Whether a backend runs the op; false for those that are WithoutKernel.
+[[nodiscard]] bool needs_kernel(const Op& op);
 /// Indices of the inputs that the op updates in place.
 [[nodiscard]] std::vector<int> writes_of(const Op& op);
 /// "{groups=32, epsilon=1e-05}", empty for an op without attributes.

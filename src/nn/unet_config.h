@@ -8,6 +8,9 @@
 
 namespace ldmpi::nn {
 
+/// Tokens of a prompt in every text encoder of the Stable Diffusion families (CLIP).
+inline constexpr std::int64_t kClipTokens = 77;
+
 /// Lists hold one number per level, outermost first. Made by parse_unet_config or checked by validate.
 struct UnetConfig {
   std::int64_t sample_size = 64;  ///< latent side the model was made for; 0: not said
@@ -23,8 +26,8 @@ struct UnetConfig {
   bool linear_projection = false;      ///< use_linear_projection: proj_in, proj_out are [C,C], else [C,C,1,1]
   bool text_time = false;              ///< addition_embed_type "text_time" (SDXL)
   std::int64_t addition_time_dim = 0;  ///< addition_time_embed_dim: sinusoids per size number
-  std::int64_t addition_input_dim =
-      0;  ///< projection_class_embeddings_input_dim = pooled width + 6 * addition_time_dim
+  /// projection_class_embeddings_input_dim = pooled width + 6 * addition_time_dim
+  std::int64_t addition_input_dim = 0;
   std::int64_t norm_groups = 32;
   double norm_epsilon = 1e-5;
   bool flip_sin_to_cos = true;

@@ -27,10 +27,6 @@ class AliasFinder {
 
  private:
   static std::size_t index(Value v) { return static_cast<std::size_t>(v.id); }
-  static bool is_source(const ir::Op& op) {
-    return std::holds_alternative<ir::Input>(op) || std::holds_alternative<ir::Persistent>(op) ||
-           std::holds_alternative<ir::Constant>(op);
-  }
   const Node& producer(Value v) const { return graph_.nodes()[static_cast<std::size_t>(graph_.producer(v))]; }
 
   Alias resolve(Value v) const {
@@ -67,7 +63,8 @@ class AliasFinder {
 
   bool accepts_pitch(Value root) const {
     const auto& source = producer(root);
-    if (is_source(source.op) || !facts_[static_cast<std::size_t>(graph_.producer(root))].pitched_outputs) return false;
+    if (ir::is_source(source.op) || !facts_[static_cast<std::size_t>(graph_.producer(root))].pitched_outputs)
+      return false;
     if (graph_.type(root).layout != ir::Layout::Rows) return false;
     for (auto member : family(root)) {
       if (graph_.bindings().contains(member)) return false;
@@ -111,7 +108,7 @@ class AliasFinder {
     for (const auto& [label, value] : graph_.outputs())
       if (value == output) return;
     if (!(graph_.type(root.root) == graph_.type(input)) || !(graph_.type(input) == graph_.type(output))) return;
-    if (is_source(producer(root.root).op) || graph_.bindings().contains(root.root)) return;
+    if (ir::is_source(producer(root.root).op) || graph_.bindings().contains(root.root)) return;
     for (std::size_t v = 0; v < parent_.size(); ++v) {  // every value in the same bytes must be dead behind this node
       const Value value{static_cast<std::int32_t>(v)};
       if (resolve(value).root != root.root) continue;

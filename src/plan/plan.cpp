@@ -8,15 +8,8 @@
 namespace ldmpi::plan {
 namespace {
 
-constexpr std::int64_t kAlign = 64;
-
 std::int64_t round_up(std::int64_t bytes) {
-  return (bytes + kAlign - 1) / kAlign * kAlign;
-}
-
-bool is_source(const ir::Op& op) {
-  return std::holds_alternative<ir::Input>(op) || std::holds_alternative<ir::Persistent>(op) ||
-         std::holds_alternative<ir::Constant>(op);
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
 }  // namespace
@@ -58,7 +51,7 @@ Plan make_plan(const ir::Graph& graph, const PlanInputs& inputs) {
     plan.slices[static_cast<std::size_t>(slice_of[r])].last = node;
   };
   for (std::size_t n = 0; n < nodes.size(); ++n) {
-    if (is_source(nodes[n].op)) {
+    if (ir::is_source(nodes[n].op)) {
       const auto v = static_cast<std::size_t>(nodes[n].outputs[0].id);
       fixed[v] = true;
       plan.places[v] = inputs.source_place(nodes[n]);
@@ -70,7 +63,7 @@ Plan make_plan(const ir::Graph& graph, const PlanInputs& inputs) {
     plan.places[static_cast<std::size_t>(root)] = inputs.bound_place(binding);
   }
   for (std::size_t n = 0; n < nodes.size(); ++n) {
-    if (is_source(nodes[n].op)) continue;
+    if (ir::is_source(nodes[n].op)) continue;
     for (auto input : nodes[n].inputs) touch(input, static_cast<int>(n));
     for (auto output : nodes[n].outputs) touch(output, static_cast<int>(n));
   }

@@ -9,6 +9,9 @@
 
 namespace ldmpi::plan {
 
+/// Bytes: every value and every arena begins at a multiple of it, a cache line.
+inline constexpr std::int64_t kAlignment = 64;
+
 /// What the backend says about a node (backend::NodeAnswer).
 struct NodeFacts {
   std::int64_t workspace_bytes = 0;

@@ -7,7 +7,7 @@
 namespace ldmpi::plan {
 namespace {
 
-constexpr std::int64_t kAlign = 32;  // elements: every block begins on a 64-byte line in any element type
+constexpr std::int64_t kBlockAlignment = 32;  // elements: every block begins on a 64-byte line in any element type
 
 std::int64_t round_up(std::int64_t value, std::int64_t to) {
   return (value + to - 1) / to * to;
@@ -63,14 +63,14 @@ ParameterStorage make_storage(std::span<const BlockFacts> facts, std::int64_t bu
   std::int64_t at = 0;
   std::int64_t bucket = 0;
   auto close = [&] {
-    at = round_up(at, kAlign * shards);
+    at = round_up(at, kBlockAlignment * shards);
     if (at > bucket) storage.buckets.push_back({bucket, at});
     bucket = at;
   };
   for (std::size_t b = facts.size(); b-- > 0;) {
     if (!facts[b].trainable) continue;
     storage.blocks[b] = {at, at + facts[b].elements};
-    at = round_up(at + facts[b].elements, kAlign);
+    at = round_up(at + facts[b].elements, kBlockAlignment);
     if (at - bucket >= bucket_elements) close();
   }
   close();
@@ -78,7 +78,7 @@ ParameterStorage make_storage(std::span<const BlockFacts> facts, std::int64_t bu
   for (std::size_t b = 0; b < facts.size(); ++b) {
     if (facts[b].trainable) continue;
     storage.blocks[b] = {at, at + facts[b].elements};
-    at = round_up(at + facts[b].elements, kAlign);
+    at = round_up(at + facts[b].elements, kBlockAlignment);
   }
   storage.total = at;
   return storage;

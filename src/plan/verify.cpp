@@ -34,11 +34,6 @@ bool is_view(const ir::Op& op) {
   return std::holds_alternative<ir::Reshape>(op) || std::holds_alternative<ir::Split>(op);
 }
 
-bool is_source(const ir::Op& op) {
-  return std::holds_alternative<ir::Input>(op) || std::holds_alternative<ir::Persistent>(op) ||
-         std::holds_alternative<ir::Constant>(op);
-}
-
 // Follows every value from its write to its last read through the places alone: what the slices say is not trusted.
 class Lifetimes {
  public:
@@ -54,7 +49,7 @@ class Lifetimes {
   void check() {
     for (std::size_t n = 0; n < graph_.nodes().size(); ++n) {
       const auto& node = graph_.nodes()[n];
-      if (is_source(node.op)) continue;
+      if (ir::is_source(node.op)) continue;
       if (!is_view(node.op))
         check_writes(static_cast<int>(n));
       else

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <memory>
 #include <system_error>
 
 #include "base/build_info.h"
@@ -47,21 +48,10 @@ std::uint32_t join_crc(std::uint32_t first, std::uint32_t second, std::uint64_t 
   return first ^ second;
 }
 
-ManifestFile write_tensor_file(const Snapshot& snapshot, std::size_t index, const fs::path& path,
-                               std::vector<float>& buffer) {
-  const TensorFile& file = snapshot.files()[index];
-  io::SafetensorsWriter writer(path, file.tensors);
+/// Size and sums of a complete tensor file; the sum of the whole is joined from those of its parts.
+ManifestFile describe(const io::SafetensorsWriter& writer, const TensorFile& file, const fs::path& path) {
   ManifestFile entry{.bytes = writer.file_bytes(), .crc = 0, .tensors = {}};
-  for (std::size_t i = 0; i < file.tensors.size(); ++i) {
-    const io::TensorSpec& spec = file.tensors[i];
-    const auto count = static_cast<std::size_t>(spec.shape.count());
-    if (buffer.size() < count) buffer.resize(count);
-    const std::span<float> values = std::span(buffer).first(count);
-    snapshot.read(index, i, values);
-    entry.tensors.emplace(spec.name, writer.write(i, values));
-  }
-  writer.finish();
-
+  for (std::size_t i = 0; i < file.tensors.size(); ++i) entry.tensors.emplace(file.tensors[i].name, writer.crc(i));
   const io::SafetensorsFile written(path);
   std::uint64_t data_bytes = 0;
   for (const io::TensorInfo& tensor : written.tensors()) data_bytes += tensor.bytes;
@@ -142,10 +132,25 @@ void write_snapshot(const Snapshot& snapshot, const fs::path& folder) {
                     .world_size = state.world_size,
                     .total_batch_size = state.total_batch_size,
                     .files = {}};
-  std::vector<float> buffer;
-  for (std::size_t i = 0; i < snapshot.files().size(); ++i) {
-    const std::string& path = snapshot.files()[i].path;
-    manifest.files.emplace(path, write_tensor_file(snapshot, i, prepare_place(folder, path), buffer));
+  // All is read before anything waits for the disk: whoever holds the snapshot's state is then free.
+  const auto& files = snapshot.files();
+  std::int64_t largest = 0;
+  for (const TensorFile& file : files)
+    for (const io::TensorSpec& tensor : file.tensors) largest = std::max(largest, tensor.shape.count());
+  std::vector<float> room(static_cast<std::size_t>(largest));
+  std::vector<std::unique_ptr<io::SafetensorsWriter>> writers;
+  for (std::size_t f = 0; f < files.size(); ++f) {
+    const TensorFile& file = files[f];
+    writers.push_back(std::make_unique<io::SafetensorsWriter>(prepare_place(folder, file.path), file.tensors));
+    for (std::size_t t = 0; t < file.tensors.size(); ++t) {
+      const auto values = std::span(room).first(static_cast<std::size_t>(file.tensors[t].shape.count()));
+      snapshot.read(f, t, values);
+      (void)writers.back()->write(t, values);
+    }
+  }
+  for (std::size_t f = 0; f < files.size(); ++f) {
+    writers[f]->finish();
+    manifest.files.emplace(files[f].path, describe(*writers[f], files[f], folder / files[f].path));
   }
   for (const auto& [path, text] : snapshot.texts())
     manifest.files.emplace(path, write_text_file(text, prepare_place(folder, path)));

@@ -9,6 +9,9 @@
 
 namespace ldmpi::train {
 
+/// Name of a rank's log up to its number (RunFolder::draw_log).
+inline constexpr const char* kDrawLogPrefix = "draws-rank-";
+
 /// The lines of one rank in a file of its own: step, position in the global batch, sample id, draw, timestep, bits of
 /// the first noise value (hexadecimal), separated by tabs. The files of all ranks, merged and sorted by the first two
 /// columns, are equal at any number of ranks.
@@ -26,5 +29,9 @@ class DrawLog {
   std::int64_t timesteps_;
   std::ofstream file_;
 };
+
+/// Removes the lines of steps behind `step`, and torn ones, from the logs of all ranks in the folder: a resumed run
+/// writes them again, at any number of ranks. Errors: NoPermission, CannotCreate, IoError.
+void drop_draws_after(const std::filesystem::path& logs, std::int64_t step);
 
 }  // namespace ldmpi::train

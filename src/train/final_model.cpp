@@ -59,8 +59,10 @@ std::map<std::string, std::string> model_texts(const RunModel& model, const Samp
   return texts;
 }
 
-void write_final_model(const fs::path& folder, const RunModel& model, const ParameterIo& parameters,
-                       const FlatWeights& weights, const SamplingFacts& facts) {
+void write_final_model(const fs::path& folder, const RunModel& model, const SamplingFacts& facts,
+                       const StateAccess& access) {
+  const auto arena = access.programs.arena(ir::Arena::Ema) != nullptr ? ir::Arena::Ema : trained_arena(access.programs);
+  if (access.communicator.rank() != 0) return read_tensors(access, arena, true, {});
   const auto temporary = folder.parent_path() / ".tmp-final";
   std::error_code ignored;
   fs::remove_all(temporary, ignored);
@@ -70,17 +72,16 @@ void write_final_model(const fs::path& folder, const RunModel& model, const Para
       fs::create_directories((temporary / path).parent_path());
       io::write_file_atomically(temporary / path, text);
     }
-    const auto& entries = parameters.table().entries();
     std::vector<io::TensorSpec> specs;
-    for (const auto& entry : entries) specs.push_back({entry.name, DType::F32, entry.shape});
+    for (const auto& entry : access.parameters.table().entries())
+      specs.push_back({entry.name, DType::F32, entry.shape});
     io::SafetensorsWriter writer(temporary / kUnetFile, specs);
-    const auto& flat = weights.average.empty() ? weights.trained : weights.average;
-    std::vector<float> values;
-    for (std::size_t e = 0; e < entries.size(); ++e) {
-      values.resize(static_cast<std::size_t>(entries[e].shape.count()));
-      parameters.read(entries[e], flat, values);
-      (void)writer.write(e, values);
-    }
+    std::vector<float> room(static_cast<std::size_t>(access.parameters.largest_tensor()));
+    read_tensors(access, arena, true, [&](const nn::ParameterEntry& entry, const auto& fill) {
+      const auto values = std::span(room).first(static_cast<std::size_t>(entry.shape.count()));
+      fill(values);
+      (void)writer.write(static_cast<std::size_t>(access.parameters.table().find(entry.name)), values);
+    });
     writer.finish();
     if (model.pipeline)
       for (const auto& part : kParts)

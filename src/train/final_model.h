@@ -13,8 +13,8 @@ namespace ldmpi::train {
                                                              bool average);
 
 /// Writes `folder` atomically, replacing an older one: unet (the average if there is one), scheduler, ldmpi.json,
-/// model_index.json, and the other parts of the pipeline that training began from. Rank 0 only.
-void write_final_model(const std::filesystem::path& folder, const RunModel& model, const ParameterIo& parameters,
-                       const FlatWeights& weights, const SamplingFacts& facts);
+/// model_index.json, and the other parts of the pipeline that training began from. Rank 0 writes; collective.
+void write_final_model(const std::filesystem::path& folder, const RunModel& model, const SamplingFacts& facts,
+                       const StateAccess& access);
 
 }  // namespace ldmpi::train

@@ -49,7 +49,7 @@ Job::Job(config::TrainConfig& config, const backend::Lowering& lowering, int ran
   spec_.rank = rank;
   spec_.ranks = ranks;
   spec_.accumulation = static_cast<int>(config.accumulation.value());
-  const int shards = o.shard == config::Shard::Off ? 1 : ranks;
+  const int shards = o.shard ? ranks : 1;
   parameters_ =
       std::make_unique<ParameterIo>(*table_, lowering, config.comm.bucket_mib << 20, spec_.gradient_type(), shards);
   spec_.storage = &parameters_->storage();

@@ -13,36 +13,53 @@ ParameterIo::ParameterIo(const nn::ParameterTable& table, const backend::Lowerin
   storage_ = plan::make_storage(facts, bucket_bytes / static_cast<std::int64_t>(size_of(gradient_type)), shards);
 }
 
-// A block of one tensor may have a layout of its own; blocks of several are rows behind each other.
-void ParameterIo::read(const nn::ParameterEntry& entry, std::span<const float> flat, std::span<float> out) const {
-  const auto& block = table_.blocks()[static_cast<std::size_t>(entry.block)];
-  const auto& run = storage_.blocks[static_cast<std::size_t>(entry.block)];
-  const auto stored = flat.subspan(static_cast<std::size_t>(run.begin), static_cast<std::size_t>(run.size()));
-  if (block.entries.size() == 1) {
-    lowering_.unpack(block.shape, stored, out);
-  } else {
-    const auto part = stored.subspan(static_cast<std::size_t>(table_.element_offset(entry)), out.size());
-    std::copy(part.begin(), part.end(), out.begin());
-  }
+std::vector<int> ParameterIo::block_order(bool frozen_too) const {
+  std::vector<int> order;
+  for (std::size_t b = 0; b < table_.blocks().size(); ++b)
+    if (frozen_too || table_.blocks()[b].trainable) order.push_back(static_cast<int>(b));
+  std::sort(order.begin(), order.end(), [&](int a, int b) { return run(a).begin < run(b).begin; });
+  return order;
 }
 
-void ParameterIo::write(const nn::ParameterEntry& entry, std::span<const float> values, std::span<float> flat) const {
+std::optional<plan::Run> ParameterIo::plain_run(const nn::ParameterEntry& entry) const {
   const auto& block = table_.blocks()[static_cast<std::size_t>(entry.block)];
-  const auto& run = storage_.blocks[static_cast<std::size_t>(entry.block)];
-  const auto stored = flat.subspan(static_cast<std::size_t>(run.begin), static_cast<std::size_t>(run.size()));
+  // A block of one tensor may have a layout of its own; blocks of several are rows behind each other.
+  if (block.entries.size() == 1 && lowering_.weight_layout(block.shape).tag != "plain") return {};
+  const auto begin = run(entry.block).begin + table_.element_offset(entry);
+  return plan::Run{begin, begin + entry.shape.count()};
+}
+
+void ParameterIo::unpack(const nn::ParameterEntry& entry, std::span<const float> stored,
+                         std::span<float> values) const {
+  const auto& block = table_.blocks()[static_cast<std::size_t>(entry.block)];
+  if (block.entries.size() == 1)
+    lowering_.unpack(block.shape, stored, values);
+  else
+    std::ranges::copy(stored.subspan(static_cast<std::size_t>(table_.element_offset(entry)), values.size()),
+                      values.begin());
+}
+
+void ParameterIo::pack(const nn::ParameterEntry& entry, std::span<const float> values, std::span<float> stored) const {
+  const auto& block = table_.blocks()[static_cast<std::size_t>(entry.block)];
   if (block.entries.size() == 1)
     lowering_.pack(block.shape, values, stored);
   else
-    std::copy(values.begin(), values.end(), stored.begin() + table_.element_offset(entry));
+    std::ranges::copy(values, stored.begin() + table_.element_offset(entry));
 }
 
-std::vector<float> ParameterIo::initial(std::uint64_t seed) const {
-  std::vector<float> flat(static_cast<std::size_t>(storage_.total), 0.0F);
-  for (const auto& entry : table_.entries()) write(entry, nn::initial_values(entry, seed), flat);
-  return flat;
+std::int64_t ParameterIo::largest_tensor() const {
+  std::int64_t elements = 0;
+  for (const auto& entry : table_.entries()) elements = std::max(elements, entry.shape.count());
+  return elements;
 }
 
-std::vector<float> ParameterIo::load(const io::WeightSource& source) const {
+std::int64_t ParameterIo::largest_block() const {
+  std::int64_t elements = 0;
+  for (const auto& block : storage_.blocks) elements = std::max(elements, block.size());
+  return elements;
+}
+
+void ParameterIo::check(const io::WeightSource& source) const {
   std::string problems;
   int count = 0;
   auto problem = [&](const std::string& text) {
@@ -61,14 +78,6 @@ std::vector<float> ParameterIo::load(const io::WeightSource& source) const {
           "the weights {} do not fit the model configuration ({} problems):{}{}\n"
           "Use the config.json that belongs to them.",
           source.place().weights.string(), count, problems, count > 10 ? "\n  ..." : "");
-  std::vector<float> flat(static_cast<std::size_t>(storage_.total), 0.0F);
-  std::vector<float> values;
-  for (const auto& entry : table_.entries()) {
-    values.resize(static_cast<std::size_t>(entry.shape.count()));
-    source.read_float(entry.name, values);
-    write(entry, values, flat);
-  }
-  return flat;
 }
 
 }  // namespace ldmpi::train

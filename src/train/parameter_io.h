@@ -1,6 +1,7 @@
 #pragma once
-// Parameters by name: between diffusers' tensors and flat fp32 copies of the parameter arenas in storage order.
+// Parameters by name: between diffusers' tensors and the blocks that the arenas hold.
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,15 +22,23 @@ class ParameterIo {
   [[nodiscard]] const nn::ParameterTable& table() const noexcept { return table_; }
   [[nodiscard]] const plan::ParameterStorage& storage() const noexcept { return storage_; }
 
-  /// A tensor out of, or into, a flat copy that covers its block. Elements in the entry's row-major order.
-  void read(const nn::ParameterEntry& entry, std::span<const float> flat, std::span<float> out) const;
-  void write(const nn::ParameterEntry& entry, std::span<const float> values, std::span<float> flat) const;
+  /// Block indices in order of storage: the trainable ones, then, if asked for, the frozen ones.
+  [[nodiscard]] std::vector<int> block_order(bool frozen_too) const;
+  /// Where the block lies.
+  [[nodiscard]] const plan::Run& run(int block) const { return storage_.blocks.at(static_cast<std::size_t>(block)); }
+  /// The elements of the entry, if the arenas hold them in its own order one behind the other.
+  [[nodiscard]] std::optional<plan::Run> plain_run(const nn::ParameterEntry& entry) const;
 
-  /// storage().total elements: initial values by seed.
-  [[nodiscard]] std::vector<float> initial(std::uint64_t seed) const;
-  /// storage().total elements: the tensors of a weight source, every one present with its shape.
-  /// Throws Error(BadData) listing missing, superfluous and misshapen tensors.
-  [[nodiscard]] std::vector<float> load(const io::WeightSource& source) const;
+  /// A tensor out of, or into, the stored elements of its block. Values in the entry's row-major order.
+  void unpack(const nn::ParameterEntry& entry, std::span<const float> stored, std::span<float> values) const;
+  void pack(const nn::ParameterEntry& entry, std::span<const float> values, std::span<float> stored) const;
+
+  /// Elements of the largest tensor, and of the largest block.
+  [[nodiscard]] std::int64_t largest_tensor() const;
+  [[nodiscard]] std::int64_t largest_block() const;
+
+  /// Throws Error(BadData) listing missing, superfluous and misshapen tensors of a weight source.
+  void check(const io::WeightSource& source) const;
 
  private:
   const nn::ParameterTable& table_;

@@ -9,6 +9,10 @@ namespace {
 
 constexpr double kFirstLossScale = 65536;
 
+double first_loss_scale(config::Precision precision) {
+  return precision == config::Precision::Fp16 ? kFirstLossScale : 1.0;
+}
+
 void compare(const config::TrainConfig& config, const std::map<std::string, std::string>& fingerprints,
              const TrainState& saved) {
   const auto old_config = config::from_ini(saved.config, "the configuration in the checkpoint");
@@ -44,7 +48,7 @@ TrainState prepare_resume(const config::TrainConfig& config, const std::map<std:
   state.seed = config.seed;
   state.total_batch_size = *config.total_batch_size;
   state.fingerprints = fingerprints;
-  state.loss_scale = config.precision == config::Precision::Fp16 ? kFirstLossScale : 1.0;
+  state.loss_scale = first_loss_scale(config.precision);
   if (!reads) return state;
   newest = open_newest_checkpoint(folder.checkpoints());
   require(newest != nullptr || config.resume != config::Resume::Must, Exit::MissingInput,
@@ -56,29 +60,36 @@ TrainState prepare_resume(const config::TrainConfig& config, const std::map<std:
   return state;
 }
 
+void adopt_precision(TrainState& state, config::Precision now) {
+  const auto saved = config::from_ini(state.config, "the configuration in the checkpoint").precision;
+  if ((saved == config::Precision::Fp16) == (now == config::Precision::Fp16)) return;
+  state.loss_scale = first_loss_scale(now);
+  state.loss_scale_good_steps = 0;
+}
+
 TrainState load_state(const StateAccess& access, const Job& job, const config::TrainConfig& config,
                       const CheckpointReader* newest, TrainState fresh) {
   auto& communicator = access.communicator;
   TrainState state = std::move(fresh);
   if (communicator.all_reduce_max(std::int64_t{newest != nullptr}) != 0) {
-    auto saved = restore(access, newest);
+    auto saved = parse_train_state(communicator.broadcast_text(newest != nullptr ? to_json(newest->state()) : "", 0),
+                                   "the state of rank 0");
+    adopt_precision(saved, config.precision);
+    restore_state(access, newest, saved);
     saved.fingerprints = state.fingerprints;
     ++saved.restarts;
     state = std::move(saved);
+  } else if (const auto* weights = job.model().weights.get()) {
+    comm::agree(communicator, [&] { access.parameters.check(*weights); });
+    // One rank reads, the file system is spared.
+    begin_state(
+        access, Origin::Rank0,
+        [&](const auto& entry, std::span<float> values) { weights->read_float(entry.name, values); }, state.loss_scale);
   } else {
-    std::vector<float> flat;
-    if (job.model().weights) {
-      // One rank reads, the file system is spared.
-      flat = comm::agree(communicator, [&] {
-        return communicator.rank() == 0
-                   ? access.parameters.load(*job.model().weights)
-                   : std::vector<float>(static_cast<std::size_t>(access.parameters.storage().total));
-      });
-      communicator.broadcast(std::as_writable_bytes(std::span(flat)), 0);
-    } else {
-      flat = access.parameters.initial(config.seed);
-    }
-    set_weights(access, flat, state.loss_scale);
+    begin_state(
+        access, Origin::EveryRank,
+        [&](const auto& entry, std::span<float> values) { nn::initial_values(entry, config.seed, values); },
+        state.loss_scale);
   }
   state.world_size = communicator.size();
   state.config = config::to_ini(config);

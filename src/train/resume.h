@@ -16,6 +16,10 @@ namespace ldmpi::train {
                                         const std::map<std::string, std::string>& fingerprints, bool reads,
                                         const RunFolder& folder, std::unique_ptr<CheckpointReader>& newest);
 
+/// A saved state as a run of another precision takes it over: one that begins with fp16 begins with the first loss
+/// scale, one that leaves it has the scale 1; otherwise nothing changes. The saved precision stands in state.config.
+void adopt_precision(TrainState& state, config::Precision now);
+
 /// Fills the arenas of all ranks from the checkpoint of rank 0, else from the model's weights or initial values.
 /// Returns the state on all ranks, with the present configuration.
 [[nodiscard]] TrainState load_state(const StateAccess& access, const Job& job, const config::TrainConfig& config,

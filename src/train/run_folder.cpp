@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "io/file.h"
+#include "train/draw_log.h"
 
 namespace ldmpi::train {
 
@@ -43,7 +44,7 @@ fs::path RunFolder::rank_log(int rank) const {
 }
 
 fs::path RunFolder::draw_log(int rank) const {
-  return logs() / fmt::format("draws-rank-{:05}.tsv", rank);
+  return logs() / fmt::format("{}{:05}.tsv", kDrawLogPrefix, rank);
 }
 
 bool RunFolder::is_used() const {

@@ -19,6 +19,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "comm/signals.h"
 #include "io/atomic_file.h"
 
 namespace ldmpi::train {
@@ -96,6 +97,7 @@ void wait_for_silence(const fs::path& path, const LockOwner& owner, milliseconds
   const auto before = heartbeat_of(path);
   const Clock::time_point start = Clock::now();
   while (Clock::now() - start < patience) {
+    comm::end_if_asked_to_stop();
     std::this_thread::sleep_for(std::min(kPoll, patience));
     if (heartbeat_of(path) != before) {
       const auto now = read_owner(path);

@@ -17,6 +17,10 @@ using ir::Value;
 using ir::Values;
 
 constexpr int kLossSlot = 0;  // of the Outputs arena: the loss summed over micro-batches
+// Numbers of the small sums over the ranks.
+constexpr int kLossSum = 0;
+constexpr int kControlSum = 1;
+constexpr int kSquaresSum = 2;
 
 std::string text(std::string_view view) {
   return std::string(view);
@@ -32,6 +36,12 @@ Value gradient_arena(const Builder& b, const StepSpec& spec) {
   return persistent(b, Arena::Gradients, "gradients", spec.gradient_type(), spec.storage->trainable);
 }
 
+// From here on, time counts for `phase`.
+void enter(Graph& graph, Phase phase) {
+  graph.set_phase(phase);
+  (void)graph.add(ir::Mark{phase}, {});
+}
+
 // The handles of the parameter blocks in a graph that passes have rewritten.
 Values find_parameters(const Graph& graph, std::size_t blocks) {
   Values values(blocks);
@@ -45,8 +55,7 @@ Values find_parameters(const Graph& graph, std::size_t blocks) {
 Graph forward(const StepSpec& spec, const LossBuilder& loss) {
   Graph graph;
   const Builder b(graph);
-  graph.set_phase(Phase::Forward);
-  (void)graph.add(ir::Mark{Phase::Forward}, {});
+  enter(graph, Phase::Forward);
   const auto parameters = nn::make_parameters(b, *spec.table, spec.compute);
   graph.output(text(label::kLoss), loss(b, parameters));
   return ir::remove_dead(ir::merge_equal(ir::fuse_silu(graph)));
@@ -64,8 +73,7 @@ Value own_storage(const Builder& b, Value value, DType dtype) {
 void add_gradients(Graph& graph, const StepSpec& spec, bool accumulate, std::span<const Value> input_targets,
                    Values& input_gradients) {
   const Builder b(graph);
-  graph.set_phase(Phase::Backward);
-  (void)graph.add(ir::Mark{Phase::Backward}, {});
+  enter(graph, Phase::Backward);
   const auto loss = graph.outputs().at(text(label::kLoss));
   const auto factor = 1.0F / static_cast<float>(spec.ranks * spec.accumulation);
   const auto seed = graph.add1(ir::ReadState{ir::StateSlot::LossScale, factor}, {state_value(b)});
@@ -128,8 +136,9 @@ Value find_gradient_arena(const Graph& graph) {
   return {};
 }
 
-void add_loss_sum(Graph& graph, const StepSpec& spec, Role role, Value loss) {
+void add_loss_sum(Graph& graph, const StepSpec& spec, Role role) {
   const Builder b(graph);
+  const auto loss = graph.outputs().at(text(label::kLoss));
   const auto slot = [&] { return b.persistent(Arena::Outputs, kLossSlot, "loss_sum", Type{DType::F32, {1}}); };
   if (role == Role::First) graph.bind(loss, {Arena::Outputs, kLossSlot});
   Value total = loss;
@@ -138,15 +147,15 @@ void add_loss_sum(Graph& graph, const StepSpec& spec, Role role, Value loss) {
     (void)graph.add(ir::Accumulate{}, {total, loss});
   }
   if (role == Role::Last || role == Role::Step) {
-    if (spec.ranks > 1) total = graph.add1(ir::SumRanks{0}, {total});
+    if (spec.ranks > 1) total = graph.add1(ir::SumRanks{kLossSum}, {total});
     // The slot itself is persistent memory: what the host reads is a value of this program.
     if (role == Role::Last && spec.ranks == 1) total = graph.add1(ir::Cast{DType::F32}, {total});
     graph.output("loss_total", total);
   }
 }
 
-// Reduction, norm, clipping, AdamW, EMA, counters.
-Graph add_update(Graph graph, const StepSpec& spec) {
+// Reduction, norm, clipping, AdamW, EMA, counters. Whatever waits for other ranks stands behind a mark of Communicate.
+Graph add_update(Graph graph, const StepSpec& spec, Role role) {
   const auto& storage = *spec.storage;
   const bool sharded = storage.shards > 1;
   Values tokens;
@@ -158,14 +167,17 @@ Graph add_update(Graph graph, const StepSpec& spec) {
     tokens = std::move(bucketed.tokens);
   }
   const Builder b(graph);
-  graph.set_phase(Phase::Communicate);
-  (void)graph.add(ir::Mark{Phase::Communicate}, {});
+  enter(graph, Phase::Communicate);
   Values complete;
   for (std::size_t i = 0; i < tokens.size(); ++i)
     complete.push_back(graph.add1(ir::WaitCollective{static_cast<int>(i)}, {tokens[i]}));
+  add_loss_sum(graph, spec, role);
+  if (spec.ranks > 1) {
+    const auto control = b.input(text(label::kControl), Type{DType::F64, {kControlWords}});
+    graph.output("control_total", graph.add1(ir::SumRanks{kControlSum}, {control}));
+  }
 
-  graph.set_phase(Phase::Optimize);
-  (void)graph.add(ir::Mark{Phase::Optimize}, {});
+  enter(graph, Phase::Optimize);
   std::vector<plan::BlockFacts> facts;
   for (const auto& block : spec.table->blocks()) facts.push_back({block.shape, block.trainable, block.decay, 0});
   const bool full_precision = spec.compute == DType::F32;
@@ -174,7 +186,11 @@ Graph add_update(Graph graph, const StepSpec& spec) {
   Values norm_inputs{gradients};
   norm_inputs.insert(norm_inputs.end(), complete.begin(), complete.end());
   auto squares = graph.add1(ir::SumSquares{ranges}, norm_inputs);
-  if (sharded) squares = graph.add1(ir::SumRanks{1}, {squares});
+  if (sharded) {
+    enter(graph, Phase::Communicate);
+    squares = graph.add1(ir::SumRanks{kSquaresSum}, {squares});
+    enter(graph, Phase::Optimize);
+  }
 
   const auto state = state_value(b);
   const auto lr = b.input(text(label::kLr), Type{DType::F32, {1}});
@@ -201,6 +217,7 @@ Graph add_update(Graph graph, const StepSpec& spec) {
       graph.add1(ir::UpdateState{.dynamic_scale = spec.update.dynamic_loss_scale}, {squares, state, updated});
   graph.output(text(label::kMetrics), metrics);
   if (sharded) {
+    enter(graph, Phase::Communicate);
     auto sequence = static_cast<int>(tokens.size());
     Values gathers;
     for (const auto& run : storage.buckets)
@@ -208,10 +225,6 @@ Graph add_update(Graph graph, const StepSpec& spec) {
                                    {weights, updated}));
     for (std::size_t i = 0; i < gathers.size(); ++i)
       (void)graph.add1(ir::WaitCollective{static_cast<int>(tokens.size() + i)}, {gathers[i]});
-  }
-  if (spec.ranks > 1) {
-    const auto control = b.input(text(label::kControl), Type{DType::F64, {kControlWords}});
-    graph.output("control_total", graph.add1(ir::SumRanks{2}, {control}));
   }
   return graph;
 }
@@ -293,8 +306,10 @@ Graph differentiated_step(const StepSpec& spec, Role role, const LossBuilder& lo
 Graph build_step(const StepSpec& spec, Role role, const LossBuilder& loss, const std::set<int>& recompute) {
   auto graph = differentiated_step(spec, role, loss);
   if (!recompute.empty()) graph = ir::recompute(graph, recompute);
-  add_loss_sum(graph, spec, role, graph.outputs().at(text(label::kLoss)));
-  if (role == Role::Step || role == Role::Last) graph = add_update(std::move(graph), spec);
+  if (role == Role::Step || role == Role::Last)
+    graph = add_update(std::move(graph), spec, role);
+  else
+    add_loss_sum(graph, spec, role);
   return ir::remove_dead(graph);
 }
 

@@ -14,14 +14,15 @@
 #include "config/resolve.h"
 #include "data/batch_reader.h"
 #include "io/atomic_file.h"
-#include "ir/print.h"
 #include "plan/report.h"
 #include "train/checkpoint_writer.h"
 #include "train/draw_log.h"
 #include "train/final_model.h"
 #include "train/job.h"
 #include "train/learning_rate.h"
+#include "train/memory_check.h"
 #include "train/metrics.h"
+#include "train/print_stages.h"
 #include "train/report.h"
 #include "train/resume.h"
 #include "train/run_folder.h"
@@ -40,22 +41,6 @@ struct Record {
   std::unique_ptr<CheckpointWriter> writer;
   std::unique_ptr<Metrics> metrics;
 };
-
-void print_stages(const std::vector<config::Stage>& stages, const exec::ProgramSet& programs) {
-  for (std::size_t p = 0; p < programs.programs().size(); ++p) {
-    const auto& program = programs.programs()[p];
-    for (auto stage : stages) {
-      std::cout << "== " << program.name << "\n";
-      switch (stage) {
-        case config::Stage::Graph: std::cout << ir::print(program.graph); break;
-        case config::Stage::Schedule: std::cout << plan::print_schedule(program.graph, program.plan); break;
-        case config::Stage::Plan: std::cout << plan::print_peak(program.graph, program.plan, 20); break;
-        case config::Stage::Kernels: std::cout << programs.print_kernels(static_cast<int>(p)); break;
-      }
-    }
-  }
-  std::cout << std::flush;
-}
 
 void log_plan(const exec::ProgramSet& programs, const StepSpec& spec) {
   std::string arenas;
@@ -81,15 +66,15 @@ void write_constant_inputs(exec::ProgramSet& programs, int program, const data::
 
 class Loop {
  public:
-  Loop(config::TrainConfig& config, const comm::Environment& environment, comm::Communicator& communicator, Job& job,
-       backend::Device& device, Record& record, TrainState state)
+  Loop(config::TrainConfig& config, comm::Communicator& communicator, Job& job, backend::Device& device, Record& record,
+       TrainState state)
       : config_(config),
-        environment_(environment),
         communicator_(communicator),
         job_(job),
         record_(record),
         access_{job.spec(), job.parameters(), job.programs(), device, communicator},
         state_(std::move(state)),
+        skipped_(state_.skipped_steps),
         rate_{config.schedule.name, *config.optimizer.learning_rate, *config.schedule.warmup_steps,
               config.max_train_steps},
         reader_(job.dataset(), {.seed = config.seed,
@@ -130,8 +115,10 @@ class Loop {
                 : micro == 0                            ? bucket.first
                 : micro + 1 == job_.spec().accumulation ? bucket.last
                                                         : bucket.middle;
+      const auto written = Clock::now();
       write_batch(programs, program, batch);
       if (programs.has_input(program, std::string(label::kLr))) write_step_inputs(program);
+      phases[static_cast<std::size_t>(ir::Phase::Data)] += seconds_since(written);
       const auto seconds = programs.run(program);
       for (std::size_t i = 0; i < phases.size(); ++i) phases[i] += seconds[i];
       state_.epoch = static_cast<std::int64_t>(batch.epoch);
@@ -170,8 +157,7 @@ class Loop {
   void save() {
     auto texts = model_texts(job_.model(), sampling_facts(job_.dataset().info()), job_.spec().update.ema);
     texts["config.cfg"] = state_.config;
-    auto snapshot = take_snapshot(access_, state_, std::move(texts));
-    if (record_.writer) record_.writer->submit(std::move(snapshot));
+    save_state(access_, record_.writer.get(), state_, std::move(texts));
   }
 
   void validate() {
@@ -181,10 +167,8 @@ class Loop {
   }
 
   void write_final() {
-    const auto weights = copy_weights(access_);
-    if (communicator_.rank() == 0)
-      write_final_model(RunFolder(config_.output_dir).final_model(), job_.model(), job_.parameters(), weights,
-                        sampling_facts(job_.dataset().info()));
+    write_final_model(RunFolder(config_.output_dir).final_model(), job_.model(), sampling_facts(job_.dataset().info()),
+                      access_);
   }
 
  private:
@@ -246,12 +230,12 @@ class Loop {
   }
 
   config::TrainConfig& config_;
-  const comm::Environment& environment_;
   comm::Communicator& communicator_;
   Job& job_;
   Record& record_;
   StateAccess access_;
   TrainState state_;
+  std::int64_t skipped_;  // in the whole run
   LearningRate rate_;
   data::BatchReader reader_;
   std::optional<DrawLog> draws_;
@@ -259,7 +243,6 @@ class Loop {
   double loss_ = 0;
   double norm_ = 0;
   double scale_ = 1;
-  std::int64_t skipped_ = 0;
   int skipped_in_row_ = 0;
 };
 
@@ -285,17 +268,21 @@ Exit train(config::TrainConfig config, const comm::Environment& environment, com
   }
   const auto job_owner = comm::agree(
       communicator, [&] { return std::make_unique<Job>(config, lowering, communicator.rank(), communicator.size()); });
+  comm::agree(communicator, [] { comm::end_if_asked_to_stop(); });
   auto& job = *job_owner;
   comm::agree_equal(communicator, "their build", build_id(), "install the same build on every node");
   comm::agree_equal(communicator, "their dataset", job.fingerprints().at("data"), "make all nodes see the same files");
+  log::info("{} rank{}, each: {}", communicator.size(), communicator.size() == 1 ? "" : "s", device.description());
   log_plan(job.programs(), job.spec());
+  check_memory(device, communicator, job.programs().total_bytes(),
+               [&](std::int64_t bytes) { return batch_advice(config, lowering, communicator.size(), bytes); });
 
   TrainState state = comm::agree(communicator, [&] {
     return prepare_resume(config, job.fingerprints(), root && !print_only, folder, record.newest);
   });
   comm::agree(communicator, [&] { job.programs().bind(device, communicator); });
   if (print_only) {
-    if (root) print_stages(config.print, job.programs());
+    if (root) print_stages(std::cout, config.print, job.programs());
     return Exit::Done;
   }
   const StateAccess access{job.spec(), job.parameters(), job.programs(), device, communicator};
@@ -309,6 +296,7 @@ Exit train(config::TrainConfig config, const comm::Environment& environment, com
   comm::agree(communicator, [&] {
     if (!root) return;
     io::write_file_atomically(folder.config(), state.config);
+    drop_draws_after(folder.logs(), state.step);
     record.writer = std::make_unique<CheckpointWriter>(
         CheckpointWriterOptions{folder.checkpoints(), static_cast<int>(config.checkpoint.keep), environment.job_id,
                                 [&] { return record.lock->owned(); }});
@@ -322,8 +310,8 @@ Exit train(config::TrainConfig config, const comm::Environment& environment, com
                         .terminal = std::nullopt}});
   });
 
-  comm::install_stop_signals();
-  Loop loop(config, environment, communicator, job, device, record, std::move(state));
+  comm::agree(communicator, [] { comm::end_if_asked_to_stop(); });
+  Loop loop(config, communicator, job, device, record, std::move(state));
   bool stop = false;
   while (loop.state().step < config.max_train_steps && !stop) {
     stop = loop.step();

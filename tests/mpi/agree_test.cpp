@@ -64,6 +64,13 @@ TEST(Agree, TheLowestFailingRankSpeaks) {
       << failure.message;
 }
 
+TEST(Agree, WhatAllRanksSayIsSaidOnceWithoutTheirNames) {
+  const Failure failure =
+      agreed_failure([] { agree(ranks(), [] { fail(Exit::BadConfig, "unknown option --sede"); }); });
+  EXPECT_EQ(failure.code, Exit::BadConfig);
+  EXPECT_EQ(failure.message, "unknown option --sede");
+}
+
 TEST(Agree, PhasesMayNest) {
   const Failure failure = agreed_failure([] {
     agree(ranks(), [] {

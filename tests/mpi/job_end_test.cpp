@@ -108,7 +108,8 @@ INSTANTIATE_TEST_SUITE_P(Ways, JobEnd,
 
 TEST(JobEnd, AgreedFailureIsSaidOnceByRankZero) {
   const End end = run(mpirun(4, "agreed"));
-  EXPECT_TRUE(has(end, "rank 0: error: rank 1 on ")) << end.output;
+  EXPECT_TRUE(has(end, "error: rank 1 on ")) << end.output;
+  EXPECT_FALSE(has(end, "rank 0: error")) << end.output;
   const std::string words = "no such shard";
   EXPECT_EQ(end.output.find(words), end.output.rfind(words)) << end.output;
   EXPECT_FALSE(has(end, "MPI_ABORT")) << end.output;
@@ -163,6 +164,47 @@ TEST(OwnMpirun, ExitCodesComeThrough) {
   const End end = run({LDMPI_RANK_CHILD, "throw", "2"});
   EXPECT_EQ(end.code, 65) << end.output;
   EXPECT_TRUE(has(end, "shard 3 is damaged")) << end.output;
+}
+
+/// The program's own mpirun with ranks that end in order when USR1 reaches them; sends the signals one after another.
+End stopped_by(const std::string& mode, const std::vector<int>& signals) {
+  return run({LDMPI_RANK_CHILD, mode, "2"}, [&](pid_t pid, const std::string& output) {
+    if (output.find("ready") == std::string::npos) return false;
+    for (const int signal : signals) {
+      kill(pid, signal);
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    }
+    return true;
+  });
+}
+
+TEST(OwnMpirun, EverySignalThatAsksToStopLeavesTimeToSave) {
+  for (const int signal : {SIGUSR1, SIGUSR2, SIGTERM, SIGINT}) {
+    const End end = stopped_by("signal", {signal});
+    EXPECT_EQ(end.code, 75) << signal << ": " << end.output;
+  }
+}
+
+TEST(OwnMpirun, TheSecondOneEndsTheJobAtOnce) {
+  const End interrupted = stopped_by("deaf", {SIGINT, SIGINT});
+  EXPECT_EQ(interrupted.code, 130) << interrupted.output;
+  EXPECT_LT(interrupted.seconds, kLimitSeconds) << interrupted.output;
+  const End terminated = stopped_by("deaf", {SIGUSR1, SIGTERM});
+  EXPECT_EQ(terminated.code, 143) << terminated.output;
+  EXPECT_LT(terminated.seconds, kLimitSeconds) << terminated.output;
+}
+
+TEST(OwnMpirun, ALostRankIsSeenInTheCode) {
+  EXPECT_EQ(run({LDMPI_RANK_CHILD, "kill", "2"}).code, 137);
+}
+
+TEST(OwnMpirun, ItsOwnFailureIsNoOne) {
+  setenv("OMPI_MCA_orte_base_help_aggregate", "0", 1);
+  setenv("OMPI_MCA_plm", "no_such_launcher", 1);
+  const End end = run({LDMPI_RANK_CHILD, "ranks", "2"});
+  unsetenv("OMPI_MCA_plm");
+  EXPECT_EQ(end.code, 69) << end.output;
+  EXPECT_TRUE(has(end, "mpirun could not start the ranks")) << end.output;
 }
 
 TEST(OwnMpirun, AnotherNumberInsideALauncherIsRefused) {

@@ -30,6 +30,12 @@ int act(const std::string& mode, comm::Communicator& ranks) {
     comm::agree(ranks, [&] { require(!odd_one, Exit::MissingInput, "no such shard"); });
     return 0;
   }
+  if (mode == "deaf") {
+    comm::install_stop_signals();
+    ranks.barrier();
+    if (ranks.rank() == 0) std::printf("ready\n"), std::fflush(stdout);
+    for (;;) usleep(1000);
+  }
   if (mode == "signal") {
     comm::install_stop_signals();
     ranks.barrier();

@@ -4,6 +4,7 @@
 
 #include "comm/environment.h"
 #include "exec/parameters.h"
+#include "train/run_state.h"
 
 namespace ldmpi::test {
 namespace {
@@ -66,13 +67,13 @@ LoadedNet::LoadedNet(const ReferenceNet& reference, Kind kind)
   programs_->compile();
   programs_->bind(*device_, *communicator_);
 
-  std::vector<float> flat(static_cast<std::size_t>(parameters_->storage().total), 0.0F);
-  for (const auto& entry : table_->entries())
-    parameters_->write(entry, reference.values("weights/" + entry.name), flat);
-  exec::upload_arena(*programs_, *device_, ir::Arena::Weights, flat, DType::F32);
-  std::vector<double> state(ir::kStateSlots, 0.0);
-  state[static_cast<std::size_t>(ir::StateSlot::LossScale)] = 1;
-  device_->upload(programs_->arena(ir::Arena::State), state.data(), state.size() * sizeof(double));
+  const train::StateAccess access{spec, *parameters_, *programs_, *device_, *communicator_};
+  train::begin_state(
+      access, train::Origin::EveryRank,
+      [&](const auto& entry, std::span<float> values) {
+        std::ranges::copy(reference.values("weights/" + entry.name), values.begin());
+      },
+      1);
   write(reference, train::label::kSample, "inputs/sample");
   write(reference, train::label::kTimesteps, "inputs/timesteps");
   write(reference, train::label::kContext, "inputs/encoder_hidden_states");
@@ -99,9 +100,11 @@ std::vector<float> LoadedNet::output(const std::string& label) const {
 }
 
 std::vector<float> LoadedNet::tensor(ir::Arena arena, const nn::ParameterEntry& entry) const {
-  const auto flat = exec::download_arena(*programs_, *device_, arena, parameters_->storage().trainable, DType::F32);
+  const auto& run = parameters_->run(entry.block);
+  std::vector<float> stored(static_cast<std::size_t>(run.size()));
+  exec::download(*programs_, *device_, arena, run.begin, stored, DType::F32);
   std::vector<float> values(static_cast<std::size_t>(entry.shape.count()));
-  parameters_->read(entry, flat, values);
+  parameters_->unpack(entry, stored, values);
   return values;
 }
 

@@ -58,6 +58,9 @@ class CpuDevice final : public Device {
  public:
   explicit CpuDevice(int threads) : threads_(threads) {}
 
+  [[nodiscard]] FreeMemory free_memory() const override {
+    return {static_cast<std::int64_t>(cpu::available_memory()), true};
+  }
   [[nodiscard]] std::unique_ptr<Memory> allocate(std::size_t bytes) override { return cpu::allocate_memory(bytes); }
   [[nodiscard]] KernelPtr make_kernel(const ir::Op& op, const NodeTypes& types) override {
     omp_set_num_threads(threads_);

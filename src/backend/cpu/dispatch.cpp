@@ -13,13 +13,6 @@ namespace ldmpi::backend {
 
 namespace {
 
-/// Ops that are memory, aliases, or talk to other ranks and to the host: exec serves them without a kernel.
-template <typename O>
-concept WithoutKernel = (std::same_as<O, ir::Input> || std::same_as<O, ir::Persistent> ||
-                         std::same_as<O, ir::Constant> || std::same_as<O, ir::Reshape> || std::same_as<O, ir::Split> ||
-                         std::same_as<O, ir::StartCollective> || std::same_as<O, ir::WaitCollective> ||
-                         std::same_as<O, ir::SumRanks> || std::same_as<O, ir::Mark>);
-
 template <typename O>
 concept WithKernel = requires(const O& op, const NodeTypes& types) {
   { cpu::answer(op, types) } -> std::same_as<NodeAnswer>;
@@ -28,9 +21,9 @@ concept WithKernel = requires(const O& op, const NodeTypes& types) {
 
 template <typename O>
 void check_served() {
-  static_assert(WithKernel<O> != WithoutKernel<O>,
+  static_assert(WithKernel<O> != ir::WithoutKernel<O>,
                 "Every op needs a CPU kernel: declare answer and make_kernel for it in backend/cpu/kernels.h, "
-                "or name it in WithoutKernel (this file) if exec serves it itself.");
+                "or `has_kernel = false` in the op if exec serves it itself.");
 }
 
 bool any_half(const NodeTypes& types) {
@@ -44,7 +37,7 @@ NodeAnswer cpu_answer(const ir::Op& op, const NodeTypes& types) {
   return std::visit(
       [&]<typename O>(const O& node) -> NodeAnswer {
         check_served<O>();
-        if constexpr (WithoutKernel<O>) {
+        if constexpr (ir::WithoutKernel<O>) {
           return {};
         } else {
           if constexpr (!cpu::AnyFloat<O>) {
@@ -62,7 +55,7 @@ NodeAnswer cpu_answer(const ir::Op& op, const NodeTypes& types) {
 KernelPtr make_cpu_kernel(const ir::Op& op, const NodeTypes& types) {
   return std::visit(
       [&]<typename O>(const O& node) -> KernelPtr {
-        if constexpr (WithoutKernel<O>) {
+        if constexpr (ir::WithoutKernel<O>) {
           fail(Exit::Internal, "op '{}' has no kernel: exec serves it", O::name);
         } else {
           if constexpr (!cpu::AnyFloat<O>) {

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "base/control_group.h"
 
 namespace ldmpi::backend::cpu {
 
@@ -17,7 +18,6 @@ namespace {
 
 constexpr std::size_t kHuge = std::size_t{2} << 20;
 constexpr std::size_t kPage = 4096;
-constexpr std::size_t kUnlimited = std::numeric_limits<std::size_t>::max();
 
 class HostMemory final : public Memory {
  public:
@@ -35,40 +35,16 @@ class HostMemory final : public Memory {
   std::size_t bytes_;
 };
 
-/// The value behind `key` in a file of "key value" lines; an empty key reads the file's first word.
-std::size_t number_in(const std::string& path, const std::string& key, std::size_t otherwise) {
-  std::ifstream file(path);
-  std::string word;
-  while (key.empty() || file >> word) {
-    if (key.empty() || word == key) {
-      std::size_t value = 0;
-      return file >> value ? value : otherwise;
-    }
-  }
-  return otherwise;
-}
-
-/// What the control group (version 2) of this process leaves; file pages that can be dropped count as free.
-std::size_t control_group_headroom() {
-  std::ifstream membership("/proc/self/cgroup");
-  std::string line;
-  while (std::getline(membership, line)) {
-    if (!line.starts_with("0::")) continue;
-    const std::string folder = "/sys/fs/cgroup" + line.substr(3);
-    const std::size_t limit = number_in(folder + "/memory.max", "", kUnlimited);
-    if (limit == kUnlimited) return kUnlimited;
-    const std::size_t used = number_in(folder + "/memory.current", "", 0);
-    const std::size_t files = std::min(used, number_in(folder + "/memory.stat", "inactive_file", 0));
-    return limit - std::min(limit, used - files);
-  }
-  return kUnlimited;
-}
-
 }  // namespace
 
 std::size_t available_memory() {
-  const std::size_t kibibytes = number_in("/proc/meminfo", "MemAvailable:", kUnlimited / 1024);
-  return std::min(kibibytes * 1024, control_group_headroom());
+  std::ifstream system("/proc/meminfo");
+  std::int64_t bytes = std::numeric_limits<std::int64_t>::max();
+  for (std::string key; system >> key;) {
+    std::int64_t kibibytes = 0;
+    if (key == "MemAvailable:" && system >> kibibytes) bytes = kibibytes * 1024;
+  }
+  return static_cast<std::size_t>(std::min(bytes, control_group_memory().value_or(bytes)));
 }
 
 std::unique_ptr<Memory> allocate_memory(std::size_t bytes) {

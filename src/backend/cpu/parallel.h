@@ -34,14 +34,23 @@ inline constexpr std::int64_t kSerialWork = 16384;
 /// body(i) for i in [0, count), neighbours on one thread; `work` is the total of elements touched.
 template <typename Body>
 void parallel_for(std::int64_t count, std::int64_t work, const Body& body) {
-#pragma omp parallel for schedule(static) if (work > kSerialWork && count > 1)
+  // Not an if clause: a region of one thread takes its team from the heap each time.
+  if (work <= kSerialWork || count <= 1 || threads() == 1) {
+    for (std::int64_t i = 0; i < count; ++i) body(i);
+    return;
+  }
+#pragma omp parallel for schedule(static)
   for (std::int64_t i = 0; i < count; ++i) body(i);
 }
 
 /// body(i, thread) for i in [0, count) on at most `team` threads, handed out one by one.
 template <typename Body>
 void parallel_tasks(int team, std::int64_t count, std::int64_t work, const Body& body) {
-#pragma omp parallel for schedule(dynamic, 1) num_threads(team) if (work > kSerialWork && count > 1)
+  if (work <= kSerialWork || count <= 1 || team == 1) {
+    for (std::int64_t i = 0; i < count; ++i) body(i, 0);
+    return;
+  }
+#pragma omp parallel for schedule(dynamic, 1) num_threads(team)
   for (std::int64_t i = 0; i < count; ++i) body(i, omp_get_thread_num());
 }
 

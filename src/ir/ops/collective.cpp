@@ -1,12 +1,6 @@
 #include "ir/ops/collective.h"
 
 namespace ldmpi::ir {
-namespace {
-
-const Type kToken{DType::U8, {0}};
-
-}  // namespace
-
 std::string_view name_of(CollectiveKind kind) noexcept {
   switch (kind) {
     case CollectiveKind::AllReduce: return "all_reduce";
@@ -19,11 +13,11 @@ std::string_view name_of(CollectiveKind kind) noexcept {
 Types infer(const StartCollective& op, TypesView inputs) {
   expect_inputs(op.name, inputs, 1, 1U << 20);
   expect(op.begin >= 0 && op.begin <= op.end && op.end <= inputs[0].count(), op.name, inputs, "a run inside the arena");
-  return {kToken};
+  return {token()};
 }
 Types infer(const WaitCollective& op, TypesView inputs) {
   expect_inputs(op.name, inputs, 1, 1);
-  return {kToken};
+  return {token()};
 }
 Types infer(const SumRanks& op, TypesView inputs) {
   expect_inputs(op.name, inputs, 1, 1U << 20);

@@ -16,6 +16,7 @@ enum class CollectiveKind : std::uint8_t { AllReduce, ReduceScatter, AllGather }
 struct StartCollective {
   static constexpr std::string_view name = "start";
   static constexpr bool differentiable = false;
+  static constexpr bool has_kernel = false;
   CollectiveKind kind = CollectiveKind::AllReduce;
   std::int64_t begin = 0;
   std::int64_t end = 0;
@@ -36,6 +37,7 @@ Types infer(const StartCollective&, TypesView inputs);
 struct WaitCollective {
   static constexpr std::string_view name = "wait";
   static constexpr bool differentiable = false;
+  static constexpr bool has_kernel = false;
   int sequence = 0;
 
   friend bool operator==(const WaitCollective&, const WaitCollective&) = default;
@@ -47,6 +49,7 @@ Types infer(const WaitCollective&, TypesView inputs);
 struct SumRanks {
   static constexpr std::string_view name = "sum_ranks";
   static constexpr bool differentiable = false;
+  static constexpr bool has_kernel = false;
   int sequence = 0;
 
   friend bool operator==(const SumRanks&, const SumRanks&) = default;
@@ -58,6 +61,7 @@ Types infer(const SumRanks&, TypesView inputs);
 struct Mark {
   static constexpr std::string_view name = "mark";
   static constexpr bool differentiable = false;
+  static constexpr bool has_kernel = false;
   Phase phase = Phase::Forward;
 
   friend bool operator==(const Mark&, const Mark&) = default;

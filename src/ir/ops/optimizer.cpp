@@ -1,17 +1,11 @@
 #include "ir/ops/optimizer.h"
 
 namespace ldmpi::ir {
-namespace {
-
-const Type kToken{DType::U8, {0}};
-
-}  // namespace
-
 Types infer(const Accumulate& op, TypesView inputs) {
   expect_inputs(op.name, inputs, 2, 2);
   expect(inputs[0].dtype == DType::F32 && inputs[0].count() == inputs[1].count(), op.name, inputs,
          "an f32 accumulator and as many elements");
-  return {kToken};
+  return {token()};
 }
 Types infer(const SumSquares& op, TypesView inputs) {
   expect_inputs(op.name, inputs, 1, 1U << 20);
@@ -22,7 +16,7 @@ Types infer(const AdamW& op, TypesView inputs) {
   expect_inputs(op.name, inputs, count, count);
   expect(inputs[1].dtype == DType::F64 && inputs[2].shape == Shape{kStateSlots}, op.name, inputs,
          "lr, sum of squares, state, gradients, master, moments");
-  return {kToken};
+  return {token()};
 }
 Types infer(const UpdateState& op, TypesView inputs) {
   expect_inputs(op.name, inputs, 2, 1U << 20);

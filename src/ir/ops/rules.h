@@ -22,4 +22,9 @@ void expect_inputs(std::string_view op, TypesView inputs, std::size_t low, std::
 /// Throws Error(Internal) naming the op and the shapes unless `condition` holds.
 void expect(bool condition, std::string_view op, TypesView inputs, std::string_view rule);
 
+/// Type of a token: an output without elements that only orders nodes.
+[[nodiscard]] inline Type token() {
+  return {DType::U8, {0}};
+}
+
 }  // namespace ldmpi::ir

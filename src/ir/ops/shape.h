@@ -10,6 +10,7 @@ namespace ldmpi::ir {
 /// The same bytes under another shape; rows and columns stay equal. Never a kernel: an alias.
 struct Reshape {
   static constexpr std::string_view name = "reshape";
+  static constexpr bool has_kernel = false;
   Shape shape;
 
   friend bool operator==(const Reshape&, const Reshape&) = default;
@@ -21,6 +22,7 @@ Values gradient(const Reshape&, GradientScope&);
 /// Column slices of x, one output per size; sizes sum to the columns. Never a kernel: aliases with x's pitch.
 struct Split {
   static constexpr std::string_view name = "split";
+  static constexpr bool has_kernel = false;
   std::vector<std::int64_t> sizes;
 
   friend bool operator==(const Split&, const Split&) = default;

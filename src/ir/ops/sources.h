@@ -14,6 +14,7 @@ namespace ldmpi::ir {
 struct Input {
   static constexpr std::string_view name = "input";
   static constexpr bool differentiable = false;
+  static constexpr bool has_kernel = false;
   std::string label;
   Type type;
 
@@ -26,6 +27,7 @@ Types infer(const Input&, TypesView inputs);
 struct Persistent {
   static constexpr std::string_view name = "persistent";
   static constexpr bool differentiable = false;
+  static constexpr bool has_kernel = false;
   Arena arena = Arena::Weights;
   int block = -1;
   std::string label;
@@ -43,6 +45,7 @@ Types infer(const Persistent&, TypesView inputs);
 struct Constant {
   static constexpr std::string_view name = "constant";
   static constexpr bool differentiable = false;
+  static constexpr bool has_kernel = false;
   std::string label;
   std::shared_ptr<const std::vector<float>> data;
 

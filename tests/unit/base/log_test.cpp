@@ -52,6 +52,16 @@ TEST_F(LogTest, OtherRanksSayOnlyErrorsWithTheirNumber) {
             "rank 3: error: broken\n");
 }
 
+TEST_F(LogTest, WhatAllRanksSayComesFromRankZeroWithoutANumber) {
+  const auto say = [] { log::write_of_all(log::Level::Error, "broken everywhere"); };
+  log::set_rank(0, 4);
+  EXPECT_EQ(stderr_of(say), "error: broken everywhere\n");
+  log::set_rank(3, 4);
+  log::open_file(path_);
+  EXPECT_EQ(stderr_of(say), "");
+  EXPECT_NE(file().find("broken everywhere"), std::string::npos);
+}
+
 TEST_F(LogTest, TheFileGetsEverythingFromInfoAndIsAppendedTo) {
   (void)stderr_of([&] {
     log::set_rank(1, 2);

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include "base/check.h"
+
 namespace ldmpi::comm {
 namespace {
 
@@ -22,6 +24,19 @@ TEST(Signals, OneFlagEach) {
   EXPECT_TRUE(pending_stop().user2);
   install_stop_signals();
   EXPECT_FALSE(pending_stop().any());
+}
+
+TEST(Signals, AStartEndsInOrderWhenAskedTo) {
+  install_stop_signals();
+  end_if_asked_to_stop();
+  raise(SIGUSR2);
+  try {
+    end_if_asked_to_stop();
+    ADD_FAILURE() << "went on";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), Exit::Requeue);
+  }
+  install_stop_signals();
 }
 
 TEST(SignalsDeathTest, SecondInterruptIsImmediate) {

@@ -103,6 +103,19 @@ TEST_F(ConfigTest, CommandLineForms) {
   expect_has_not(text, "unexpected word");
 }
 
+// What nothing in the program reads must not be accepted.
+TEST_F(ConfigTest, OptionsThatWouldDoNothingAreUnknown) {
+  for (const char* option : {"--doctor", "--deterministic", "--comm.backend"})
+    expect_has(train_refusal({option, "on"}), std::string("unknown option ") + option);
+  for (const char* option : {"--mode", "--data.path", "--seed", "--max_train_steps", "--print"}) {
+    const std::string text = refusal([&] { parse({"bench", "--model.config", "c", option, "1"}); });
+    expect_has(text, option);
+    expect_has(text, "option");
+  }
+  for (const char* command : {"doctor", "top"})
+    expect_has(refusal([&] { parse({command}); }), std::string("unknown command '") + command);
+}
+
 TEST_F(ConfigTest, Commands) {
   expect_has(refusal([] { parse({}); }), "no command given");
   expect_has(refusal([] { parse({"trian"}); }), "unknown command 'trian'; did you mean train?");
@@ -144,7 +157,14 @@ TEST_F(ConfigTest, MissingOptions) {
 TEST_F(ConfigTest, Contradictions) {
   expect_has(train_refusal({"--model.path", "W"}), "exclude each other");
   expect_has(train_refusal({"--device", "cpu", "--precision", "tf32"}), "tf32 exists on CUDA only");
-  expect_has(train_refusal({"--device", "cpu", "--comm.backend", "nccl"}), "comm.backend nccl needs device cuda");
+  expect_has(refusal([] {
+               parse({"plan", "--model.config", "c", "--print", "graph", "--json"});
+             }),
+             "json and print exclude each other");
+  expect_has(refusal([] {
+               parse({"plan", "--model.config", "c", "--print", "kernels"});
+             }),
+             "ldmpi train --print kernels shows them");
   expect_has(train_refusal({"--num_gpus", "2", "--batch_size", "4", "--accumulation", "2", "--total_batch_size", "32"}),
              "the batch does not come out even");
   expect_has(train_refusal({"--batch_size", "4", "--total_batch_size", "6"}),

@@ -107,15 +107,26 @@ TEST_F(ConfigTest, AliasesWorkInFilesAndEnvironmentToo) {
 }
 
 TEST_F(ConfigTest, SwitchesStandAloneOrWithAWord) {
-  EXPECT_TRUE(train({"--deterministic"}).deterministic);
-  EXPECT_TRUE(train({"--deterministic", "on", "--seed", "1"}).deterministic);
+  EXPECT_TRUE(train({"--log.draws"}).log.draws);
+  EXPECT_TRUE(train({"--log.draws", "on", "--seed", "1"}).log.draws);
   EXPECT_FALSE(train({"--log.tensorboard", "off"}).log.tensorboard);
-  EXPECT_TRUE(train({"--deterministic", "--seed", "1"}).deterministic);
+  EXPECT_TRUE(train({"--log.draws", "--seed", "1"}).log.draws);
   const auto convert = std::get<ConvertConfig>(parse({"convert", "A", "--ema", "B", "--dtype", "fp16"}).config);
   EXPECT_TRUE(convert.ema);
   EXPECT_EQ(convert.input, "A");
   EXPECT_EQ(convert.output, "B");
   EXPECT_EQ(convert.dtype, FileDType::Fp16);
+}
+
+TEST_F(ConfigTest, SynonymsInEverySource) {
+  EXPECT_FALSE(train({}).optimizer.shard);
+  EXPECT_TRUE(train({"--optimizer.shard"}).optimizer.shard);
+  EXPECT_TRUE(train({"--optimizer.shard", "world"}).optimizer.shard);
+  EXPECT_TRUE(train({"--optimizer.shard=world"}).optimizer.shard);
+  EXPECT_TRUE(train({"--config", file("a.cfg", "[optimizer]\nshard = world\n")}).optimizer.shard);
+  EXPECT_TRUE(train({}, {{"LDMPI_OPTIMIZER__SHARD", "world"}}).optimizer.shard);
+  for (const Words& words : {Words{"--optimizer.shard=node"}, Words{"--optimizer.shard", "node"}})
+    expect_has(train_refusal(words), "--optimizer.shard: 'node' is neither on nor off");
 }
 
 TEST_F(ConfigTest, ListsByRepetitionAndComma) {
@@ -171,8 +182,6 @@ TEST_F(ConfigTest, EveryCommandOfTheContract) {
                                                  .config);
   EXPECT_EQ(sample.prompt, (std::vector<std::string>{"x", "y=z"}));
   EXPECT_EQ(std::get<ReportConfig>(parse({"report", "RUN"}).config).run, "RUN");
-  EXPECT_EQ(std::get<TopConfig>(parse({"top", "RUN", "--once"}).config).run, "RUN");
-  EXPECT_EQ(std::get<DoctorConfig>(parse({"doctor"}).config).deadline, 30);
   EXPECT_EQ(std::get<BenchConfig>(parse({"bench", "--model.config", "c", "--batch_size", "4", "--steps", "3"}).config)
                 .train.batch_size,
             4);

@@ -46,7 +46,6 @@ TEST_F(ConfigTest, ResolveFromScratchOnTheCpu) {
   EXPECT_EQ(c.accumulation, 1);
   EXPECT_EQ(c.device, Device::Cpu);
   EXPECT_EQ(c.precision, Precision::Fp32);
-  EXPECT_EQ(c.comm.backend, CommBackend::Mpi);
   EXPECT_EQ(c.optimizer.learning_rate, 1e-4);
   EXPECT_EQ(c.schedule.warmup_steps, 20);
   EXPECT_EQ(c.ema.enabled, Switch::On);
@@ -62,7 +61,6 @@ TEST_F(ConfigTest, ResolveFromWeightsOnCuda) {
   (void)resolve(c, 1, true);
   EXPECT_EQ(c.device, Device::Cuda);
   EXPECT_EQ(c.precision, Precision::Bf16);
-  EXPECT_EQ(c.comm.backend, CommBackend::Nccl);
   EXPECT_EQ(c.optimizer.learning_rate, 1e-5);
   EXPECT_EQ(c.schedule.warmup_steps, 500);
   EXPECT_EQ(c.ema.enabled, Switch::Off);

@@ -315,6 +315,23 @@ class Check(Case):
         self.run_tool("verify", "out", "--write_manifest", code=65)
         self.assertIn("none", self.run_tool("verify", "none", code=66))
 
+    def test_a_manifest_is_written_of_what_can_be_opened_only(self):
+        self.run_tool("synth", "--out", "out", "--samples", 40, "--shards", 4)
+        folder = self.folder / "out"
+        before = (folder / "manifest.json").read_bytes()
+        copy = folder / "shard-00004.h5"
+        copy.write_bytes((folder / "shard-00001.h5").read_bytes())
+        text = self.run_tool("verify", "out", "--write_manifest", code=65)
+        self.assertIn("shard-00004.h5 holds the same samples as shard-00001.h5: remove one of them", text)
+        self.assertEqual((folder / "manifest.json").read_bytes(), before)
+        copy.unlink()
+        self.run_tool("synth", "--out", "other", "--samples", 10, "--shards", 1, "--context", "8x48")
+        (self.folder / "other" / "shard-00000.h5").rename(copy)
+        self.assertIn("does not fit", self.run_tool("verify", "out", "--write_manifest", code=65))
+        self.assertEqual((folder / "manifest.json").read_bytes(), before)
+        copy.unlink()
+        self.run_tool("verify", "out", "--write_manifest")
+
     def test_verify_names_nan(self):
         self.run_tool("synth", "--out", "out", "--samples", 4, "--shards", 1)
         with h5py.File(self.folder / "out" / "shard-00000.h5", "r+") as shard:

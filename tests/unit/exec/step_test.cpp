@@ -6,6 +6,7 @@
 #include "../plan/step_programs.h"
 #include "exec/parameters.h"
 #include "fixture.h"
+#include "train/run_state.h"
 
 namespace ldmpi::exec {
 namespace {
@@ -23,12 +24,10 @@ Result train(DType compute, int steps) {
   const auto set = step.compile(step.graph());
   set->bind(*machine.device, *machine.communicator);
   const auto& storage = set->storage();
-  const auto initial = step.parameters().initial(1);
-  upload_arena(*set, *machine.device, ir::Arena::Weights, initial, compute);
-  if (compute != DType::F32)
-    upload_arena(*set, *machine.device, ir::Arena::Master,
-                 std::span(initial).first(static_cast<std::size_t>(storage.trainable)), DType::F32);
-  static_cast<double*>(set->arena(ir::Arena::State))[static_cast<int>(ir::StateSlot::LossScale)] = 1;
+  const train::StateAccess access{step.spec(), step.parameters(), *set, *machine.device, *machine.communicator};
+  train::begin_state(
+      access, train::Origin::EveryRank,
+      [](const auto& entry, std::span<float> values) { nn::initial_values(entry, 1, values); }, 1);
 
   const Draw draw{.seed = 11, .purpose = Purpose::Synthetic, .index = 0};
   for (const char* label : {"latents", "context", "empty"}) {
@@ -43,8 +42,10 @@ Result train(DType compute, int steps) {
     (void)set->run(0);
     result.losses.push_back(test::read(*set, 0, "loss").front());
   }
-  result.weights = download_arena(*set, *machine.device, ir::Arena::Weights, storage.total, compute);
-  result.moments = download_arena(*set, *machine.device, ir::Arena::Moment1, storage.trainable, DType::F32);
+  result.weights.resize(static_cast<std::size_t>(storage.total));
+  download(*set, *machine.device, ir::Arena::Weights, 0, result.weights, compute);
+  result.moments.resize(static_cast<std::size_t>(storage.trainable));
+  download(*set, *machine.device, ir::Arena::Moment1, 0, result.moments, DType::F32);
   return result;
 }
 

@@ -40,6 +40,24 @@ TEST(StepPlan, TheStepIsTheSameOnEveryRankButForItsShard) {
   EXPECT_EQ(graph(0, 1), graph(1, 1));
 }
 
+// Time that a rank waits for others must not look like the work of another phase.
+TEST(StepPlan, EveryWaitForOtherRanksCountsAsCommunication) {
+  const auto lowering = backend::make_cpu_lowering(1);
+  for (const int shards : {1, 2}) {
+    const test::StepProgram step(test::tiny_unet(), *lowering, {.ranks = 2, .shards = shards});
+    auto phase = ir::Phase::Data;
+    int waits = 0;
+    for (const auto& node : step.graph().nodes()) {
+      if (const auto* mark = std::get_if<ir::Mark>(&node.op)) phase = mark->phase;
+      if (!std::holds_alternative<ir::SumRanks>(node.op) && !std::holds_alternative<ir::WaitCollective>(node.op))
+        continue;
+      EXPECT_EQ(phase, ir::Phase::Communicate) << shards << " shards: " << name_of(node.op);
+      ++waits;
+    }
+    EXPECT_GT(waits, shards + 2);
+  }
+}
+
 TEST(StepPlan, ActivationsOfOneRankDoNotGrowWithTheOthers) {
   const auto lowering = backend::make_cpu_lowering(1);
   auto bytes = [&](int ranks, int shards, ir::Arena arena) {

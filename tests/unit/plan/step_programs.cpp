@@ -29,20 +29,19 @@ StepProgram::StepProgram(nn::UnetConfig unet, const backend::Lowering& lowering,
       table_(unet_),
       lowering_(lowering),
       parameters_(table_, lowering, options.bucket_bytes, options.compute, options.shards) {
-  train::StepSpec spec;
-  spec.unet = &unet_;
-  spec.table = &table_;
-  spec.storage = &parameters_.storage();
-  spec.compute = options.compute;
-  spec.rank = options.rank;
-  spec.ranks = options.ranks;
-  spec.update.ema = true;
+  spec_.unet = &unet_;
+  spec_.table = &table_;
+  spec_.storage = &parameters_.storage();
+  spec_.compute = options.compute;
+  spec_.rank = options.rank;
+  spec_.ranks = options.ranks;
+  spec_.update.ema = true;
   const train::BatchSpec batch{{options.batch, unet_.in_channels, unet_.sample_size, unet_.sample_size},
                                options.batch == 1 ? 77 : 7,
                                unet_.cross_attention_dim,
                                false};
-  graph_ = train::build_step(spec, train::Role::Step,
-                             train::training_loss(spec, batch, {.schedule = {}, .caption_dropout = 0.1}));
+  graph_ = train::build_step(spec_, train::Role::Step,
+                             train::training_loss(spec_, batch, {.schedule = {}, .caption_dropout = 0.1}));
 }
 
 std::unique_ptr<exec::ProgramSet> StepProgram::compile(const ir::Graph& graph) const {

@@ -36,6 +36,7 @@ class StepProgram {
   /// The graph of the step, as it is handed to the planner.
   [[nodiscard]] const ir::Graph& graph() const noexcept { return graph_; }
   [[nodiscard]] const train::ParameterIo& parameters() const noexcept { return parameters_; }
+  [[nodiscard]] const train::StepSpec& spec() const noexcept { return spec_; }
   /// Plans a graph over the step's parameters. Throws Error(Internal) if the plan is not safe.
   [[nodiscard]] std::unique_ptr<exec::ProgramSet> compile(const ir::Graph& graph) const;
   /// What verify asks for; places are those of the plan.
@@ -46,6 +47,7 @@ class StepProgram {
   const nn::ParameterTable table_;
   const backend::Lowering& lowering_;
   const train::ParameterIo parameters_;
+  train::StepSpec spec_;
   ir::Graph graph_;
 };
 
