@@ -72,8 +72,8 @@ void check_weights(const train::RunModel& model) {
 int run(const config::ConvertConfig& config, Invocation&) {
   const auto model = train::open_model(config.input, config.model_config,
                                        config.ema ? io::WeightChoice::Average : io::WeightChoice::Trained);
-  require(!config.ema || model.weights->place().is_average || fs::exists(fs::path(config.input) / "final"),
-          Exit::MissingInput, "{} holds no averaged weights (unet_ema)", config.input);
+  require(!config.ema || model.weights->place().is_average, Exit::MissingInput,
+          "{} holds no averaged weights (unet_ema): leave --ema out", config.input);
   check_weights(model);
   const fs::path output(config.output);
   const bool ldm = config.format == config::WeightFormat::Ldm;

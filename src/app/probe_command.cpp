@@ -55,7 +55,7 @@ struct Result {
 int run(const config::ProbeConfig& config, Invocation& invocation) {
   auto backend = make_backend(config.device, invocation.environment);
   const auto precision = config::resolve_precision(config.precision, backend.kind);
-  const auto model = train::open_model(config.model_path, "");
+  const auto model = train::open_model(config.model_path, config.model_config);
   const io::SafetensorsFile input(config.input);
   check_names(input, model.unet);
   const auto& sample = input.at("sample").shape;

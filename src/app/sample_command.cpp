@@ -115,7 +115,7 @@ void fill_row(std::vector<float>& rows, std::size_t row, const std::vector<float
 int run(const config::SampleConfig& config, Invocation& invocation) {
   auto backend = make_backend(config.device, invocation.environment);
   const auto model =
-      train::open_model(config.model_path, "",
+      train::open_model(config.model_path, config.model_config,
                         config.use == config::Weights::Ema ? io::WeightChoice::Average : io::WeightChoice::Trained);
   auto facts = find_facts(config, model);
   const auto encoder = data::TextEncoder::from_id(facts.text_encoder);

@@ -147,8 +147,9 @@ struct PlanConfig {
 /// ldmpi probe
 struct ProbeConfig {
   std::string model_path;
-  std::string input;   ///< safetensors: sample, timesteps, encoder_hidden_states, target, ...
-  std::string output;  ///< safetensors: output, loss, grad.*, input_grad.*
+  std::string model_config;  ///< `model.config`: of weights that have no config.json beside them
+  std::string input;         ///< safetensors: sample, timesteps, encoder_hidden_states, target, ...
+  std::string output;        ///< safetensors: output, loss, grad.*, input_grad.*
   Device device = Device::Auto;
   Precision precision = Precision::Auto;
   LogLevel log_level = LogLevel::Info;
@@ -157,6 +158,7 @@ struct ProbeConfig {
 /// ldmpi sample
 struct SampleConfig {
   std::string model_path;
+  std::string model_config;  ///< `model.config`: of weights that have no config.json beside them
   std::vector<std::string> prompt;
   std::string negative_prompt;  ///< empty: the stored empty prompt
   std::string out;

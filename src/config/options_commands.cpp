@@ -8,11 +8,19 @@ Option& add_shape(OptionTable& table, const char* key, Dims& dims, const char* h
   return table.add(key, dims, help).shows(example);
 }
 
+void add_model_config(OptionTable& table, std::string& file) {
+  table.add("model.config", file, "unet/config.json for weights that have none beside them").shows("FILE");
+}
+
 }  // namespace
 
 void add_net(OptionTable& table, ModelConfig& c) {
   add_model_path(table, c.path).fixed();
-  table.add("model.config", c.config, "unet/config.json of diffusers: a net with random weights").shows("FILE").fixed();
+  table
+      .add("model.config", c.config,
+           "unet/config.json of diffusers: a net with random weights, or of weights that have none beside them")
+      .shows("FILE")
+      .fixed();
   table.add("model.freeze", c.freeze, "prefixes of parameter names that are not trained; may be repeated")
       .shows("PREFIX")
       .commas()
@@ -116,6 +124,7 @@ OptionTable table_of(ProbeConfig& c) {
                     {"ldmpi probe --model.path sd15 --input in.safetensors --output out.safetensors"});
   table.group("Probe");
   add_model_path(table, c.model_path);
+  add_model_config(table, c.model_config);
   table.add("input", c.input, "safetensors: sample, timesteps, encoder_hidden_states, target [, text_embeds, time_ids]")
       .shows("FILE");
   table.add("output", c.output, "safetensors to write: output, loss, grad.*, input_grad.*").shows("FILE");
@@ -131,6 +140,7 @@ OptionTable table_of(SampleConfig& c) {
                      "ldmpi sample --model.path RUN --prompt boot --sampler ddim --steps 50 --guidance 7.5 --out p"});
   table.group("Sample");
   add_model_path(table, c.model_path);
+  add_model_config(table, c.model_config);
   table.add("prompt", c.prompt, "what to draw; may be repeated");
   table.add("negative_prompt", c.negative_prompt, "what to lead away from").by_default("the empty prompt");
   table.add("out", c.out, "folder for the pictures").shows("DIR");
@@ -159,7 +169,7 @@ OptionTable table_of(ConvertConfig& c) {
   table.group("Convert");
   table.add("in", c.input, "weights: a folder, a file, a run or a checkpoint").shows("IN").by_place();
   table.add("out", c.output, "folder or file to write").shows("OUT").by_place();
-  table.add("model.config", c.model_config, "unet/config.json for weights that have none beside them").shows("FILE");
+  add_model_config(table, c.model_config);
   table.add("dtype", c.dtype, "element type of the result");
   table.add("ema", c.ema, "take the average of the weights");
   table.add("format", c.format, "a diffusers folder or one file with the names of the original repository");

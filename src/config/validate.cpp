@@ -15,18 +15,10 @@ void need(bool given, const char* key, const char* how, Faults& faults) {
   if (!given) faults.add("", fmt::format("{} is not given: {}", key, how));
 }
 
-/// Exactly one of the two ways to name a net.
+/// Weights, a net without weights, or both.
 void need_model(const ModelConfig& model, Faults& faults) {
   need(!model.path.empty() || !model.config.empty(), "model.path",
        "name weights to start from (--model.path PATH) or a net to train from scratch (--model.config FILE)", faults);
-}
-
-void one_model(const ModelConfig& model, Faults& faults) {
-  if (!model.path.empty() && !model.config.empty()) {
-    faults.add("", fmt::format("model.path {} and model.config {} exclude each other: weights bring their own "
-                               "config.json; give one of the two",
-                               model.path, model.config));
-  }
 }
 
 void machine(Device device, Precision precision, Faults& faults) {
@@ -135,7 +127,6 @@ struct Contradictions {
     size_of_batch(context, batch_size, "context", faults);
   }
   void operator()(const TrainConfig& c) const {
-    one_model(c.model, faults);
     machine(c.device, c.precision, faults);
     batch(c.num_gpus, c.batch_size, c.total_batch_size, c.accumulation, faults);
     diffusion(c.diffusion, faults);
@@ -150,7 +141,6 @@ struct Contradictions {
     }
   }
   void operator()(const PlanConfig& c) const {
-    one_model(c.model, faults);
     batch(c.num_gpus, c.batch_size, c.total_batch_size, c.accumulation, faults);
     shapes(c.latent, c.context, c.batch_size.value_or(1));
     if (c.json && !c.print.empty()) {

@@ -77,9 +77,10 @@ std::vector<fs::path> checkpoints_of(const fs::path& folder) {
 }
 
 std::optional<WeightPlace> in_run_folder(const fs::path& folder, WeightChoice choice) {
-  if (auto place = in_pipeline_folder(folder / "final", choice)) return place;
-  for (const fs::path& checkpoint : checkpoints_of(folder / "checkpoints"))
-    if (auto place = in_pipeline_folder(checkpoint, choice)) return place;
+  std::vector<fs::path> folders = checkpoints_of(folder / "checkpoints");
+  folders.insert(choice == WeightChoice::Offered ? folders.begin() : folders.end(), folder / "final");
+  for (const fs::path& candidate : folders)
+    if (auto place = in_pipeline_folder(candidate, choice)) return place;
   return std::nullopt;
 }
 

@@ -17,7 +17,8 @@ namespace ldmpi::io {
 
 /// Which of two weight sets to take where a folder has both.
 enum class WeightChoice {
-  Trained,  ///< `unet`
+  Offered,  ///< what the folder shows to others: `unet`; in a run folder that of `final/`, the average if there is one
+  Trained,  ///< `unet`, and in a run folder that of the newest checkpoint
   Average,  ///< `unet_ema`, or `unet` where there is no `unet_ema` (see WeightPlace::is_average)
 };
 
@@ -32,16 +33,16 @@ struct WeightPlace {
 
 /// Resolves: a safetensors file; `*.safetensors.index.json`; a unet folder (config.json and
 /// diffusion_pytorch_model[.fp16].safetensors or index); a pipeline or checkpoint folder (`unet/` in it); a run folder
-/// (`final/`, else the checkpoint named in `checkpoints/latest`, else the newest complete one).
-/// Errors: MissingInput that lists what was looked for.
-[[nodiscard]] WeightPlace find_weights(const std::filesystem::path& place, WeightChoice choice = WeightChoice::Trained);
+/// (the checkpoint named in `checkpoints/latest`, else the newest complete one, else `final/`; `final/` first if
+/// Offered). Errors: MissingInput that lists what was looked for.
+[[nodiscard]] WeightPlace find_weights(const std::filesystem::path& place, WeightChoice choice = WeightChoice::Offered);
 
 /// A U-Net's weights under diffusers' names, whatever the form on disk. Const members may run on several threads.
 class WeightSource {
  public:
   /// find_weights and open. A file with `model.diffusion_model.` names is a single-file checkpoint: its U-Net tensors
   /// are listed under diffusers' names, all others left out. Errors also: BadData.
-  explicit WeightSource(const std::filesystem::path& place, WeightChoice choice = WeightChoice::Trained);
+  explicit WeightSource(const std::filesystem::path& place, WeightChoice choice = WeightChoice::Offered);
 
   [[nodiscard]] const WeightPlace& place() const noexcept { return place_; }
   /// True for a single-file (LDM) checkpoint.

@@ -14,6 +14,10 @@ std::string read_text(const std::filesystem::path& path) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+nn::UnetConfig read_config(const std::filesystem::path& file) {
+  return nn::parse_unet_config(read_text(file), file.string());
+}
+
 }  // namespace
 
 RunModel open_model(const std::string& path, const std::string& config, io::WeightChoice choice) {
@@ -23,11 +27,11 @@ RunModel open_model(const std::string& path, const std::string& config, io::Weig
     model.weights = std::make_unique<io::WeightSource>(path, choice);
     const auto& place = model.weights->place();
     model.pipeline = place.pipeline;
-    if (config.empty()) {
-      require(place.config.has_value(), Exit::MissingInput,
-              "{} has no config.json beside its weights: give --model.config as well", path);
-      config_file = *place.config;
-    }
+    require(
+        place.config || !config.empty(), Exit::MissingInput,
+        "{} has no config.json beside its weights: give --model.config as well, the unet/config.json of the network",
+        path);
+    if (place.config) config_file = *place.config;
     // A pipeline keeps its scheduler; a checkpoint of this program has the same folder.
     std::vector<std::filesystem::path> candidates;
     if (place.pipeline) candidates.push_back(*place.pipeline / "scheduler" / "scheduler_config.json");
@@ -39,7 +43,10 @@ RunModel open_model(const std::string& path, const std::string& config, io::Weig
       }
   }
   require(!config_file.empty(), Exit::BadConfig, "give --model.path (weights) or --model.config (a new network)");
-  model.unet = nn::parse_unet_config(read_text(config_file), config_file.string());
+  model.unet = read_config(config_file);
+  require(config.empty() || model.unet == read_config(config), Exit::BadConfig,
+          "model.config {} describes another network than {} beside the weights: leave model.config out", config,
+          config_file.string());
   return model;
 }
 

@@ -21,9 +21,11 @@ struct RunModel {
   std::optional<std::filesystem::path> pipeline;  ///< folder whose other parts are carried over
 };
 
-/// Opens what model.path, or model.config, names. Errors: MissingInput, BadData naming the file.
+/// Opens the weights at `path`, or without one the network of the file `config`. With both, `config` describes weights
+/// that have no config.json beside them. Errors: MissingInput, BadData naming the file, BadConfig where the two
+/// describe different networks.
 [[nodiscard]] RunModel open_model(const std::string& path, const std::string& config,
-                                  io::WeightChoice choice = io::WeightChoice::Trained);
+                                  io::WeightChoice choice = io::WeightChoice::Offered);
 
 /// The schedule of the model with what the configuration overrides; writes the decisions back into the configuration.
 [[nodiscard]] diffusion::ScheduleConfig decide_schedule(const diffusion::ScheduleConfig& model,

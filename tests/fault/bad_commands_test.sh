@@ -25,7 +25,8 @@ refused 78 'no command given'
 refused 78 'did you mean train' trian
 refused 78 "unknown command 'doctor'" doctor
 refused 78 '2 problems' train
-refused 78 'exclude each other' "${job[@]}" --model.path run
+sed 's/"layers_per_block": 1/"layers_per_block": 2/' "$config" >other.json
+refused 78 'another network' plan --model.path run --model.config other.json
 refused 78 'same folder' "${job[@]}" --data.path out
 refused 73 'Not a directory' train "${net[@]}" --output_dir text/run
 refused 73 'cannot write the run folder' train "${net[@]}" --output_dir /proc/run

@@ -155,7 +155,6 @@ TEST_F(ConfigTest, MissingOptions) {
 }
 
 TEST_F(ConfigTest, Contradictions) {
-  expect_has(train_refusal({"--model.path", "W"}), "exclude each other");
   expect_has(train_refusal({"--device", "cpu", "--precision", "tf32"}), "tf32 exists on CUDA only");
   expect_has(refusal([] {
                parse({"plan", "--model.config", "c", "--print", "graph", "--json"});

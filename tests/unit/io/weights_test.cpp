@@ -91,7 +91,14 @@ TEST_F(WeightsTest, RunFolder) {
   EXPECT_EQ(value_of(WeightSource(folder_.path())), 20) << "latest names nothing in this folder";
   EXPECT_EQ(value_of(WeightSource(checkpoints / "step-00000030")), 30) << "given by name";
   put_unet(folder_ / "final/unet", 99);
-  EXPECT_EQ(value_of(WeightSource(folder_.path(), WeightChoice::Average)), 99);
+  EXPECT_EQ(value_of(WeightSource(folder_.path())), 99);
+  EXPECT_EQ(value_of(WeightSource(folder_.path(), WeightChoice::Trained)), 20) << "final/ may hold the average";
+  put_unet(checkpoints / "step-00000020/unet_ema", 21);
+  EXPECT_EQ(value_of(WeightSource(folder_.path(), WeightChoice::Average)), 21);
+  fs::remove_all(checkpoints);
+  const WeightSource final(folder_.path(), WeightChoice::Average);
+  EXPECT_EQ(value_of(final), 99);
+  EXPECT_FALSE(final.place().is_average);
 }
 
 TEST_F(WeightsTest, ShardsByIndex) {
