@@ -43,32 +43,27 @@ std::optional<DType> dtype_from_name(std::string_view name) noexcept {
   return std::nullopt;
 }
 
-// The portable form: exact for normal, subnormal, infinite and NaN values, round to nearest even.
+// Without branches, so that the loops below become vector code.
 std::uint16_t to_f16(float x) noexcept {
   const auto bits = std::bit_cast<std::uint32_t>(x);
-  const auto sign = static_cast<std::uint16_t>((bits >> 16) & 0x8000U);
   const std::uint32_t magnitude = bits & 0x7fffffffU;
-  if (magnitude > 0x7f800000U) return static_cast<std::uint16_t>(sign | 0x7e00U);
-  if (magnitude >= 0x47800000U) return static_cast<std::uint16_t>(sign | 0x7c00U);  // >= 65536
-  if (magnitude < 0x38800000U) {                                                    // subnormal or zero
-    // Adding 0.5 aligns the mantissa so that the low bits of the sum are the rounded half mantissa.
-    const float shifted = std::bit_cast<float>(magnitude) + 0.5F;
-    return static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(shifted) - 0x3f000000U));
-  }
-  const std::uint32_t rounded = magnitude - 0x38000000U + 0xfffU + ((magnitude >> 13) & 1U);
-  return static_cast<std::uint16_t>(sign | (rounded >> 13));  // a carry out of the mantissa gives infinity
+  // A carry out of the mantissa gives infinity.
+  const std::uint32_t normal = (magnitude - 0x38000000U + 0xfffU + ((magnitude >> 13) & 1U)) >> 13;
+  // Adding 0.5 lets the addition round the mantissa of a subnormal half.
+  const std::uint32_t subnormal =
+      std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude < 0x38800000U ? magnitude : 0U) + 0.5F) - 0x3f000000U;
+  const std::uint32_t special = magnitude > 0x7f800000U ? 0x7e00U : 0x7c00U;  // NaN, and from 65536 on infinity
+  std::uint32_t half = magnitude < 0x38800000U ? subnormal : normal;
+  half = magnitude >= 0x47800000U ? special : half;
+  return static_cast<std::uint16_t>(half | ((bits >> 16) & 0x8000U));
 }
 
 float from_f16(std::uint16_t bits) noexcept {
-  const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000U) << 16;
-  const std::uint32_t exponent = (bits >> 10) & 0x1fU;
-  const std::uint32_t mantissa = bits & 0x3ffU;
-  if (exponent == 0) {
-    const float value = static_cast<float>(mantissa) * 0x1p-24F;
-    return std::bit_cast<float>(std::bit_cast<std::uint32_t>(value) | sign);
-  }
-  if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000U | (mantissa << 13));
-  return std::bit_cast<float>(sign | ((exponent + 112U) << 23) | (mantissa << 13));
+  const std::uint32_t magnitude = (bits & 0x7fffU) << 13;
+  // Half exponents move into place by an exact product, subnormals included; infinity and NaN keep their mantissa.
+  const std::uint32_t finite = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) * 0x1p112F);
+  const std::uint32_t value = magnitude >= 0x0f800000U ? magnitude | 0x7f800000U : finite;
+  return std::bit_cast<float>(value | (static_cast<std::uint32_t>(bits & 0x8000U) << 16));
 }
 
 void convert_to_float(const void* source, DType type, float* target, std::size_t count) {

@@ -28,8 +28,8 @@ enum class DType : std::uint8_t { F32, BF16, F16, F64, I64, I32, U32, U8 };
 /// bfloat16 bits of x, rounded to nearest even; NaN stays a quiet NaN.
 [[nodiscard]] inline std::uint16_t to_bf16(float x) noexcept {
   const auto bits = std::bit_cast<std::uint32_t>(x);
-  if ((bits & 0x7fffffffU) > 0x7f800000U) return static_cast<std::uint16_t>((bits >> 16) | 0x40U);
-  return static_cast<std::uint16_t>((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16);
+  const std::uint32_t rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
+  return static_cast<std::uint16_t>((bits & 0x7fffffffU) > 0x7f800000U ? (bits >> 16) | 0x40U : rounded);
 }
 
 [[nodiscard]] inline float from_bf16(std::uint16_t bits) noexcept {

@@ -22,9 +22,10 @@ ldmpi=$1
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 python=${PYTHON:-/usr/bin/python3}
 same=(--batch_size "$3" --latent "$4" --context "$5" --steps "$steps" --warmup 2)
-# PyTorch's best case: no page faults from the allocator, no spinning threads, one setting for both thread pools.
-export OMP_NUM_THREADS=$threads OPENBLAS_NUM_THREADS=$threads OMP_WAIT_POLICY=PASSIVE
-export MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=68719476736 MALLOC_TOP_PAD_=268435456
+export OMP_NUM_THREADS=$threads OMP_WAIT_POLICY=PASSIVE
+# PyTorch's best case: no page faults from the allocator, one setting for both thread pools.
+allocator=(OPENBLAS_NUM_THREADS="$threads" MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=68719476736
+           MALLOC_TOP_PAD_=268435456)
 
 results=$(mktemp)
 trap 'rm -f "$results"' EXIT
@@ -32,7 +33,7 @@ for _ in $(seq "$rounds"); do
   "$ldmpi" bench --model.config "$2" "${same[@]}" --ema.enabled off --device cpu --json --log.level error \
     "${ours[@]}" | tr -d '\n'
   echo
-  "$python" "$here/peer_torch.py" --config "$2" "${same[@]}" --threads "$threads" "${theirs[@]}"
+  env "${allocator[@]}" "$python" "$here/peer_torch.py" --config "$2" "${same[@]}" --threads "$threads" "${theirs[@]}"
 done > "$results"
 "$python" - "$results" << 'END'
 import json, statistics, sys

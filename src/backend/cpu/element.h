@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "backend/cpu/half_wrapper.h"
 #include "base/dtype.h"
 
 namespace ldmpi::backend::cpu {
@@ -19,13 +18,11 @@ inline constexpr std::int64_t kChunk = 1024;
   return static_cast<std::byte*>(base) + i * static_cast<std::int64_t>(size_of(type));
 }
 
-/// n elements of a float type to floats and back; the 16-bit types by vectorised code.
+/// n elements of a float type to floats and back.
 inline void read_floats(const void* source, DType type, float* target, std::int64_t n) {
-  if (is_half(type)) return widen(static_cast<const std::uint16_t*>(source), type, target, n);
   convert_to_float(source, type, target, static_cast<std::size_t>(n));
 }
 inline void write_floats(const float* source, DType type, void* target, std::int64_t n) {
-  if (is_half(type)) return narrow(source, type, static_cast<std::uint16_t*>(target), n);
   convert_from_float(source, type, target, static_cast<std::size_t>(n));
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/weight_layout.h"
@@ -11,34 +10,6 @@
 namespace ldmpi::backend::cpu {
 
 namespace {
-
-// The conversions of base/dtype.h without branches, so that loops over them become vector code.
-float widen_f16(std::uint16_t bits) {
-  const std::uint32_t magnitude = (bits & 0x7fffU) << 13;
-  // Half exponents move into place by an exact product, subnormals included; infinity and NaN keep their mantissa.
-  const std::uint32_t finite = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) * 0x1p112F);
-  const std::uint32_t value = magnitude >= 0x0f800000U ? magnitude | 0x7f800000U : finite;
-  return std::bit_cast<float>(value | (static_cast<std::uint32_t>(bits & 0x8000U) << 16));
-}
-
-std::uint16_t narrow_f16(float x) {
-  const auto bits = std::bit_cast<std::uint32_t>(x);
-  const std::uint32_t magnitude = bits & 0x7fffffffU;
-  const std::uint32_t normal = (magnitude - 0x38000000U + 0xfffU + ((magnitude >> 13) & 1U)) >> 13;
-  // Adding 0.5 lets the addition round the mantissa of a subnormal half.
-  const std::uint32_t subnormal =
-      std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude < 0x38800000U ? magnitude : 0U) + 0.5F) - 0x3f000000U;
-  const std::uint32_t special = magnitude > 0x7f800000U ? 0x7e00U : 0x7c00U;
-  std::uint32_t half = magnitude < 0x38800000U ? subnormal : normal;
-  half = magnitude >= 0x47800000U ? special : half;
-  return static_cast<std::uint16_t>(half | ((bits >> 16) & 0x8000U));
-}
-
-std::uint16_t narrow_bf16(float x) {
-  const auto bits = std::bit_cast<std::uint32_t>(x);
-  const std::uint32_t rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
-  return static_cast<std::uint16_t>((bits & 0x7fffffffU) > 0x7f800000U ? (bits >> 16) | 0x40U : rounded);
-}
 
 /// body(first 16-bit element, first float, count) over all pieces of an operand.
 template <typename Body>
@@ -74,7 +45,7 @@ class HalfKernel final : public Kernel {
       if (!slot.converted) continue;
       auto* copy = reinterpret_cast<float*>(base + slot.offset);
       for_each_piece(slot, [&](std::int64_t from, std::int64_t to, std::int64_t count) {
-        widen(args.in<std::uint16_t>(i) + from, slot.type.dtype, copy + to, count);
+        convert_to_float(args.in<std::uint16_t>(i) + from, slot.type.dtype, copy + to, static_cast<std::size_t>(count));
       });
       inputs[i] = copy;
     }
@@ -90,7 +61,7 @@ class HalfKernel final : public Kernel {
       if (!slot.converted) continue;
       const auto* copy = static_cast<const float*>(outputs[i]);
       for_each_piece(slot, [&](std::int64_t to, std::int64_t from, std::int64_t count) {
-        narrow(copy + from, slot.type.dtype, args.out<std::uint16_t>(i) + to, count);
+        convert_from_float(copy + from, slot.type.dtype, args.out<std::uint16_t>(i) + to, static_cast<std::size_t>(count));
       });
     }
   }
@@ -103,22 +74,6 @@ class HalfKernel final : public Kernel {
 };
 
 }  // namespace
-
-void widen(const std::uint16_t* source, DType type, float* target, std::int64_t count) {
-  if (type == DType::BF16) {
-    for (std::int64_t i = 0; i < count; ++i) target[i] = from_bf16(source[i]);
-  } else {
-    for (std::int64_t i = 0; i < count; ++i) target[i] = widen_f16(source[i]);
-  }
-}
-
-void narrow(const float* source, DType type, std::uint16_t* target, std::int64_t count) {
-  if (type == DType::BF16) {
-    for (std::int64_t i = 0; i < count; ++i) target[i] = narrow_bf16(source[i]);
-  } else {
-    for (std::int64_t i = 0; i < count; ++i) target[i] = narrow_f16(source[i]);
-  }
-}
 
 HalfPlan::Slot HalfPlan::place(const ir::Type& type) {
   Slot slot{.type = type, .rows = type.rows(), .columns = type.columns(), .converted = is_half(type.dtype)};

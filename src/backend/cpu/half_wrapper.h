@@ -41,8 +41,4 @@ class HalfPlan {
 /// The kernel of the node: converts, runs `inner`, converts back.
 [[nodiscard]] KernelPtr make_half_kernel(HalfPlan plan, KernelPtr inner);
 
-/// `count` floats from and to bf16 or f16, rounded to nearest even.
-void widen(const std::uint16_t* source, DType type, float* target, std::int64_t count);
-void narrow(const float* source, DType type, std::uint16_t* target, std::int64_t count);
-
 }  // namespace ldmpi::backend::cpu

@@ -1,9 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <bit>
-#include <cmath>
-#include <random>
-
 #include "backend/cpu/half_wrapper.h"
 #include "backend/cpu/weight_layout.h"
 #include "run_node.h"
@@ -11,39 +7,9 @@
 namespace ldmpi::test {
 namespace {
 
-using backend::cpu::narrow;
-using backend::cpu::widen;
-
 class HalfTypes : public testing::TestWithParam<DType> {};
 INSTANTIATE_TEST_SUITE_P(Both, HalfTypes, testing::Values(DType::BF16, DType::F16),
                          [](const auto& test) { return std::string(name_of(test.param)); });
-
-TEST_P(HalfTypes, EveryPatternWidensAsInBase) {
-  std::vector<std::uint16_t> patterns(65536);
-  for (std::size_t i = 0; i < patterns.size(); ++i) patterns[i] = static_cast<std::uint16_t>(i);
-  std::vector<float> here(patterns.size()), base(patterns.size());
-  widen(patterns.data(), GetParam(), here.data(), 65536);
-  convert_to_float(patterns.data(), GetParam(), base.data(), patterns.size());
-  for (std::size_t i = 0; i < patterns.size(); ++i)
-    ASSERT_EQ(std::bit_cast<std::uint32_t>(here[i]), std::bit_cast<std::uint32_t>(base[i])) << i;
-}
-
-TEST_P(HalfTypes, FloatsOfAllExponentsNarrowAsInBase) {
-  std::mt19937 bits(5);
-  std::vector<float> values;
-  for (std::uint32_t i = 0; i < 300000; ++i) values.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(bits())));
-  // Ties and limits: every half value, and the middles between neighbours.
-  for (std::uint32_t i = 0; i < 65536; ++i) {
-    const float exact = from_f16(static_cast<std::uint16_t>(i));
-    values.push_back(exact);
-    values.push_back(std::bit_cast<float>(std::bit_cast<std::uint32_t>(exact) + 0x1000U));
-    values.push_back(std::bit_cast<float>(i << 16 | 0x8000U));
-  }
-  std::vector<std::uint16_t> here(values.size()), base(values.size());
-  narrow(values.data(), GetParam(), here.data(), static_cast<std::int64_t>(values.size()));
-  convert_from_float(values.data(), GetParam(), base.data(), values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) ASSERT_EQ(here[i], base[i]) << values[i];
-}
 
 // A convolution in 16 bits equals the f32 convolution of the widened operands, rounded once; pitches are gathered.
 TEST_P(HalfTypes, ConvolutionRoundsOnlyItsResult) {
@@ -57,12 +23,12 @@ TEST_P(HalfTypes, ConvolutionRoundsOnlyItsResult) {
                                  {half(image({2, 10, 5, 4}, 11))}};
   const auto narrowed = [](const std::vector<float>& values) {
     std::vector<std::uint16_t> result(values.size());
-    narrow(values.data(), GetParam(), result.data(), static_cast<std::int64_t>(values.size()));
+    convert_from_float(values.data(), GetParam(), result.data(), values.size());
     return result;
   };
   const auto widened = [](const std::vector<std::uint16_t>& values) {
     std::vector<float> result(values.size());
-    widen(values.data(), GetParam(), result.data(), static_cast<std::int64_t>(values.size()));
+    convert_to_float(values.data(), GetParam(), result.data(), values.size());
     return result;
   };
   const auto x = narrowed(random_floats(40 * 15, 1));

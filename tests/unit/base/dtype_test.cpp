@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <random>
 #include <vector>
 
 #include "base/check.h"
@@ -108,6 +109,30 @@ TEST(DTypeNames, ReturnThemselves) {
   EXPECT_EQ(size_of(DType::F64), 8U);
   EXPECT_EQ(size_of(DType::BF16), 2U);
   EXPECT_EQ(size_of(DType::U8), 1U);
+}
+
+// Arrays, which are converted by vector code, against single values: every pattern, floats of all exponents, and the
+// middles between neighbours.
+TEST(Convert, ArraysAsSingleValues) {
+  std::mt19937 random(5);
+  std::vector<std::uint16_t> patterns;
+  std::vector<float> floats;
+  for (std::uint32_t i = 0; i < 65536; ++i) {
+    patterns.push_back(static_cast<std::uint16_t>(i));
+    const auto exact = std::bit_cast<std::uint32_t>(from_f16(static_cast<std::uint16_t>(i)));
+    for (std::uint32_t bits : {exact, exact + 0x1000U, i << 16 | 0x8000U, static_cast<std::uint32_t>(random())})
+      floats.push_back(std::bit_cast<float>(bits));
+  }
+  for (auto type : {DType::BF16, DType::F16}) {
+    const auto& format = kFormats[type == DType::F16 ? 1 : 0];
+    std::vector<float> wide(patterns.size());
+    convert_to_float(patterns.data(), type, wide.data(), wide.size());
+    for (std::size_t i = 0; i < wide.size(); ++i)
+      ASSERT_EQ(std::bit_cast<std::uint32_t>(wide[i]), std::bit_cast<std::uint32_t>(format.from(patterns[i]))) << i;
+    std::vector<std::uint16_t> narrow(floats.size());
+    convert_from_float(floats.data(), type, narrow.data(), narrow.size());
+    for (std::size_t i = 0; i < narrow.size(); ++i) ASSERT_EQ(narrow[i], format.to(floats[i])) << floats[i];
+  }
 }
 
 TEST(Convert, GoesThroughFloatElementByElement) {
