@@ -43,29 +43,6 @@ std::optional<DType> dtype_from_name(std::string_view name) noexcept {
   return std::nullopt;
 }
 
-// Without branches, so that the loops below become vector code.
-std::uint16_t to_f16(float x) noexcept {
-  const auto bits = std::bit_cast<std::uint32_t>(x);
-  const std::uint32_t magnitude = bits & 0x7fffffffU;
-  // A carry out of the mantissa gives infinity.
-  const std::uint32_t normal = (magnitude - 0x38000000U + 0xfffU + ((magnitude >> 13) & 1U)) >> 13;
-  // Adding 0.5 lets the addition round the mantissa of a subnormal half.
-  const std::uint32_t subnormal =
-      std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude < 0x38800000U ? magnitude : 0U) + 0.5F) - 0x3f000000U;
-  const std::uint32_t special = magnitude > 0x7f800000U ? 0x7e00U : 0x7c00U;  // NaN, and from 65536 on infinity
-  std::uint32_t half = magnitude < 0x38800000U ? subnormal : normal;
-  half = magnitude >= 0x47800000U ? special : half;
-  return static_cast<std::uint16_t>(half | ((bits >> 16) & 0x8000U));
-}
-
-float from_f16(std::uint16_t bits) noexcept {
-  const std::uint32_t magnitude = (bits & 0x7fffU) << 13;
-  // Half exponents move into place by an exact product, subnormals included; infinity and NaN keep their mantissa.
-  const std::uint32_t finite = std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) * 0x1p112F);
-  const std::uint32_t value = magnitude >= 0x0f800000U ? magnitude | 0x7f800000U : finite;
-  return std::bit_cast<float>(value | (static_cast<std::uint32_t>(bits & 0x8000U) << 16));
-}
-
 void convert_to_float(const void* source, DType type, float* target, std::size_t count) {
   switch (type) {
     case DType::F32: std::memcpy(target, source, count * sizeof(float)); return;
