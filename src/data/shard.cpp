@@ -255,9 +255,10 @@ std::span<const std::byte> Shard::read_latent(std::uint64_t row, std::vector<std
   const auto target = std::span(scratch).first(bytes);
   read(target, latents_at_ + row * bytes, "row", row);
   const std::uint32_t found = crc32c(target);
-  require(found == crcs_[row], Exit::BadData,
-          "{}, row {}: checksum expected {:08x}, found {:08x}. The file is damaged: copy or make it again.{}",
-          path_.string(), row, crcs_[row], found, change());
+  if (found != crcs_[row])
+    fail(Exit::BadData,
+         "{}, row {}: checksum expected {:08x}, found {:08x}. The file is damaged: copy or make it again.{}",
+         path_.string(), row, crcs_[row], found, change());
   return target;
 }
 
@@ -269,9 +270,10 @@ std::span<const std::byte> Shard::read_prompt(std::uint64_t prompt, std::vector<
   if (pooled_bytes() > 0)
     read(target.subspan(context_bytes()), pooled_at_ + prompt * pooled_bytes(), "prompt row", prompt);
   const std::uint32_t found = crc32c(target);
-  require(found == prompt_crcs_[prompt], Exit::BadData,
-          "{}, prompt row {}: checksum expected {:08x}, found {:08x}. The file is damaged: copy or make it again.{}",
-          path_.string(), prompt, prompt_crcs_[prompt], found, change());
+  if (found != prompt_crcs_[prompt])
+    fail(Exit::BadData,
+         "{}, prompt row {}: checksum expected {:08x}, found {:08x}. The file is damaged: copy or make it again.{}",
+         path_.string(), prompt, prompt_crcs_[prompt], found, change());
   return target;
 }
 
