@@ -1,15 +1,14 @@
 #include "harness.h"
 
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 
-#include "backend/cpu/cpu_backend.h"
 #include "operand.h"
 #include "reference.h"
+#include "under_test.h"
 
 namespace ldmpi::test {
 namespace {
@@ -77,9 +76,9 @@ std::vector<Array> run_variant(const ir::Op& op, const Tensors& inputs, const Va
   for (const Tensor& input : inputs) types.inputs.push_back(input.type);
   types = pitched(types, variant);
   keep_statistics_dense(op, types);
-  omp_set_num_threads(variant.threads);
-  const std::size_t workspace_bytes = backend::cpu_answer(op, types).workspace_bytes;
-  const auto kernel = backend::make_cpu_kernel(op, types);
+  use_variant(variant.threads);
+  const std::size_t workspace_bytes = answer_under_test(op, types).workspace_bytes;
+  const auto kernel = kernel_under_test(op, types);
 
   std::vector<Operand> in;
   std::vector<Operand> out;
@@ -114,7 +113,7 @@ void run_variants(const ir::Op& op, const Tensors& inputs, bool same_bits,
                   const std::function<void(const std::vector<Array>&)>& verify) {
   backend::NodeTypes types{{}, infer_outputs(op, inputs)};
   for (const Tensor& input : inputs) types.inputs.push_back(input.type);
-  const auto answer = backend::cpu_answer(op, types);
+  const auto answer = answer_under_test(op, types);
   const auto one = run_variant(op, inputs, {});
   const auto attempt = [&](const Variant& variant, bool equal) {
     const auto text = text_of(op, types.inputs, variant);

@@ -1,7 +1,7 @@
 #pragma once
-// Runs single ops on the CPU backend and compares them with naive double-precision references; gradient ops are
-// compared with differences of the forward reference. Every op is run in all the ways that its NodeAnswer permits:
-// dense, pitched, in place, with 1, 2 and 3 threads; guards around every operand must stay whole.
+// Runs single ops on the kernels under test (under_test.h) and compares them with naive double-precision references;
+// gradient ops are compared with differences of the forward reference. Every op is run in all the ways that its
+// NodeAnswer permits: dense, pitched, in place, with 1, 2 and 3 threads; guards around every operand must stay whole.
 
 #include <functional>
 

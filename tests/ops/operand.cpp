@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <span>
 
-#include "backend/cpu/cpu_backend.h"
 #include "base/check.h"
+#include "under_test.h"
 
 namespace ldmpi::test {
 namespace {
@@ -43,7 +43,7 @@ double load(const void* source, DType type) {
 
 /// Parameters between canonical and storage order, through the backend.
 Array reorder(const ir::Type& type, const Array& values, bool to_storage) {
-  const auto lowering = backend::make_cpu_lowering(1);
+  const auto lowering = layouts_under_test();
   const auto elements = static_cast<std::size_t>(lowering->weight_layout(type.shape).elements);
   const std::vector<float> from(values.begin(), values.end());
   std::vector<float> to(to_storage ? elements : static_cast<std::size_t>(type.count()));
@@ -85,7 +85,7 @@ Operand::Operand(const ir::Type& type)
     : type_(type), rows_(type.rows()), columns_(type.columns()), pitch_(type.row_pitch()) {
   if (type.layout == ir::Layout::Parameter) {
     rows_ = 1;
-    columns_ = pitch_ = backend::make_cpu_lowering(1)->weight_layout(type.shape).elements;
+    columns_ = pitch_ = layouts_under_test()->weight_layout(type.shape).elements;
   }
   // Behind the last row there is no gap: the guard begins there.
   const std::int64_t elements = rows_ == 0 ? 0 : (rows_ - 1) * pitch_ + columns_;

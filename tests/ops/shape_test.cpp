@@ -1,8 +1,8 @@
 #include <gtest/gtest.h>
 
-#include "backend/cpu/cpu_backend.h"
 #include "harness.h"
 #include "operand.h"
+#include "under_test.h"
 
 namespace ldmpi::test {
 namespace {
@@ -30,7 +30,7 @@ TEST(Concat, LeavesInputsInPlaceAlone) {
   const backend::NodeTypes types{{slice, second.type}, {whole}};
   const std::vector<const void*> inputs{y.data(), x.data()};
   const std::vector<void*> outputs{y.data()};
-  backend::make_cpu_kernel(ir::Concat{}, types)->run({inputs, outputs, nullptr});
+  kernel_under_test(ir::Concat{}, types)->run({inputs, outputs, nullptr});
   const Array result = y.read();
   for (std::size_t row = 0; row < 6; ++row)
     for (std::size_t c = 0; c < 7; ++c)
