@@ -60,7 +60,7 @@ ctest --test-dir build/release --output-on-failure --no-tests=error "${long[@]}"
 if [ "$all" = yes ]; then
   part "thread sanitizer"
   build cpu-tsan tsan
-  ctest --test-dir build/tsan --output-on-failure --no-tests=error --tests-regex _tsan
+  ctest --test-dir build/tsan --output-on-failure --no-tests=error
 fi
 
 part "address and undefined-behaviour sanitizers, build"

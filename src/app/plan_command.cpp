@@ -7,12 +7,15 @@
 #include "app/make_backend.h"
 #include "backend/formula_lowering.h"
 #include "base/log.h"
+#include "base/resources.h"
 #include "config/resolve.h"
 #include "plan/cost.h"
 #include "plan/report.h"
 #include "train/job.h"
+#include "train/memory_check.h"
 #include "train/print_stages.h"
 #include "train/recompute_budget.h"
+#include "train/tensor_stream.h"
 
 namespace ldmpi::app {
 namespace {
@@ -84,9 +87,15 @@ class Planner {
     return config_.ema == config::Switch::Auto ? config_.model.path.empty() : config_.ema == config::Switch::On;
   }
 
+  // Whether the arenas are in the memory of the host.
+  [[nodiscard]] bool on_host() const { return config_.target.starts_with("cpu"); }
+
   // The largest batch whose memory is within `bytes`; 0 if none is.
   [[nodiscard]] std::int64_t largest_batch(std::int64_t bytes) const {
-    auto fits = [&](std::int64_t batch) { return estimate(batch).programs->total_bytes() <= bytes; };
+    auto fits = [&](std::int64_t batch) {
+      const auto e = estimate(batch);
+      return train::rank_bytes(*e.programs, *e.parameters, on_host()) <= bytes;
+    };
     if (!fits(1)) return 0;
     std::int64_t low = 1;
     std::int64_t high = 2;
@@ -120,6 +129,7 @@ std::string grouped(std::int64_t number) {
 }  // namespace
 
 int run(const config::PlanConfig& config, Invocation&) {
+  const auto program_bytes = read_resources().resident_bytes;
   const auto lowering = make_lowering(config.target);
   const auto device = config.target.starts_with("cpu") ? config::Device::Cpu : config::Device::Cuda;
   const auto precision = config::resolve_precision(config.precision, device);
@@ -148,6 +158,12 @@ int run(const config::PlanConfig& config, Invocation&) {
       json["bytes"][name_of(arena)] = e.programs->arena_bytes()[static_cast<std::size_t>(a)];
   }
   json["bytes"]["total"] = e.programs->total_bytes();
+  // What the process of the rank takes of its host.
+  if (planner.on_host()) json["host_bytes"]["arenas"] = e.programs->total_bytes();
+  json["host_bytes"]["staging"] = train::staging_bytes(*e.parameters);
+  json["host_bytes"]["program"] = program_bytes;
+  if (planner.on_host())
+    json["host_bytes"]["resident"] = train::rank_bytes(*e.programs, *e.parameters, true) + program_bytes;
   std::int64_t need = 0;
   std::int64_t bound = 0;
   for (const auto& p : e.programs->programs()) {
@@ -182,6 +198,9 @@ int run(const config::PlanConfig& config, Invocation&) {
   std::cout << "memory of a rank\n";
   for (const auto& [name, bytes] : json["bytes"].items())
     if (bytes.get<std::int64_t>() > 0) line("  " + name, plan::bytes_text(bytes.get<std::int64_t>()));
+  std::cout << "memory of its process\n";
+  for (const auto& [name, bytes] : json["host_bytes"].items())
+    line("  " + name, plan::bytes_text(bytes.get<std::int64_t>()));
   if (card) {
     const auto rest = *card - e.programs->total_bytes();
     line("memory of the device", plan::bytes_text(*card));

@@ -68,7 +68,9 @@ std::unique_ptr<TextEncoder> TextEncoder::from_id(std::string_view id) {
   long long d = 0;
   unsigned long long seed = 0;
   int end = 0;
-  if (std::sscanf(text.c_str(), "words:v1:%6lldx%6lld:seed=%20llu%n", &t, &d, &seed, &end) == 3 &&
+  // Signs and blanks, which scanf takes, are none of the form.
+  if (text.find_first_of("+- \t\n") == std::string::npos &&
+      std::sscanf(text.c_str(), "words:v1:%6lldx%6lld:seed=%20llu%n", &t, &d, &seed, &end) == 3 &&
       static_cast<std::size_t>(end) == text.size())
     return words_encoder(t, d, seed);
   fail(Exit::BadConfig,

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "base/check.h"
 
@@ -63,41 +64,53 @@ T number_at(std::span<const unsigned char> bytes, std::size_t offset) {
   return value;
 }
 
-/// Whether `bytes`, if they begin a global heap collection ("GCOL", version 1; HDF5 file format specification 3.0,
-/// III.E), hold objects that tile it. A read of less than the collection is the library's look at its size.
-bool heap_is_sound(std::span<const unsigned char> bytes, std::uint64_t file_bytes) {
-  constexpr std::size_t kHeader = 16;  // signature, version, 3 reserved, size
+constexpr std::size_t kHeapHeader = 16;  // signature, version, 3 reserved, size
+
+/// Whether `bytes` begin a global heap collection (HDF5 file format specification 3.0, III.E).
+bool begins_heap(std::span<const unsigned char> bytes) {
+  return bytes.size() >= kHeapHeader && std::memcmp(bytes.data(), "GCOL\1", 5) == 0;
+}
+
+/// Whether the objects of a whole collection tile it.
+bool heap_is_sound(std::span<const unsigned char> heap) {
   constexpr std::size_t kObject = 16;  // index, references, 4 reserved, size; then the data, padded to 8 bytes
-  if (bytes.size() < kHeader || std::memcmp(bytes.data(), "GCOL\1", 5) != 0) return true;
-  const auto size = number_at<std::uint64_t>(bytes, 8);
-  if (size < kHeader || size > file_bytes) return false;
-  if (size > bytes.size()) return true;
-  std::size_t at = kHeader;
-  while (at + kObject <= size) {
-    const auto index = number_at<std::uint16_t>(bytes, at);
-    const auto length = number_at<std::uint64_t>(bytes, at + 8);
-    if (length > size - at) return false;
+  std::size_t at = kHeapHeader;
+  while (at + kObject <= heap.size()) {
+    const auto index = number_at<std::uint16_t>(heap, at);
+    const auto length = number_at<std::uint64_t>(heap, at + 8);
+    if (length > heap.size() - at) return false;
     if (index == 0 && length < kObject) return false;
     at += index == 0 ? length : kObject + (length + 7) / 8 * 8;  // index 0 is free space, which counts its own header
   }
-  return at <= size;
+  return at <= heap.size();
 }
 
-herr_t read_file(H5FD_t* file, H5FD_mem_t, hid_t, haddr_t address, std::size_t size, void* buffer) {
-  auto rest = std::span(static_cast<unsigned char*>(buffer), size);
+/// Fills `bytes` from `address` on; beyond the end of the file with zeros, as the library's own drivers do.
+bool read_at(const File& file, haddr_t address, std::span<unsigned char> bytes) {
   auto offset = static_cast<off_t>(address);
-  if (address > static_cast<haddr_t>(of(file).status.st_size)) return -1;
-  while (!rest.empty()) {
-    const auto got = pread(of(file).descriptor, rest.data(), rest.size(), offset);
+  while (!bytes.empty()) {
+    const auto got = pread(file.descriptor, bytes.data(), bytes.size(), offset);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return -1;
+    if (got < 0) return false;
     if (got == 0) break;
-    rest = rest.subspan(static_cast<std::size_t>(got));
+    bytes = bytes.subspan(static_cast<std::size_t>(got));
     offset += got;
   }
-  std::ranges::fill(rest, 0);  // beyond the end of the file, as the library's own drivers do
-  const auto bytes = std::span(static_cast<const unsigned char*>(buffer), size);
-  return heap_is_sound(bytes, static_cast<std::uint64_t>(of(file).status.st_size)) ? 0 : -1;
+  std::ranges::fill(bytes, 0);
+  return true;
+}
+
+herr_t read_file(H5FD_t* of_library, H5FD_mem_t, hid_t, haddr_t address, std::size_t size, void* buffer) {
+  const File& file = of(of_library);
+  const auto file_bytes = static_cast<std::uint64_t>(file.status.st_size);
+  const auto bytes = std::span(static_cast<unsigned char*>(buffer), size);
+  if (address > file_bytes || !read_at(file, address, bytes)) return -1;
+  if (!begins_heap(bytes)) return 0;
+  // The library reads the first 4 KiB of a collection and then what is missing: at the first read all is checked.
+  const auto heap_bytes = number_at<std::uint64_t>(bytes, 8);
+  if (heap_bytes < kHeapHeader || heap_bytes > file_bytes - address) return -1;
+  std::vector<unsigned char> heap(heap_bytes);
+  return read_at(file, address, heap) && heap_is_sound(heap) ? 0 : -1;
 }
 
 /// HDF5 1.13 and later ask for the version of the structure, and for a number from the range of unregistered drivers.

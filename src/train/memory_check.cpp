@@ -6,6 +6,7 @@
 #include "comm/agree.h"
 #include "plan/report.h"
 #include "train/job.h"
+#include "train/tensor_stream.h"
 
 namespace ldmpi::train {
 namespace {
@@ -17,14 +18,11 @@ struct Demand {
   std::int64_t shared = 0;  // 1: `free` is for all ranks of the host together
 };
 
-std::int64_t planned_bytes(config::TrainConfig config, const backend::Lowering& lowering, int ranks,
-                           std::int64_t batch_size) {
-  config.batch_size = batch_size;
-  config.accumulation = *config.total_batch_size / (ranks * batch_size);
-  return Job(config, lowering, 0, ranks).programs().total_bytes();
-}
-
 }  // namespace
+
+std::int64_t rank_bytes(const exec::ProgramSet& programs, const ParameterIo& parameters, bool on_host) {
+  return programs.total_bytes() + (on_host ? staging_bytes(parameters) : 0);
+}
 
 void check_memory(const backend::Device& device, comm::Communicator& communicator, std::int64_t planned_bytes,
                   const std::function<std::string(std::int64_t)>& advice) {
@@ -54,13 +52,19 @@ void check_memory(const backend::Device& device, comm::Communicator& communicato
   }
 }
 
-std::string batch_advice(const config::TrainConfig& config, const backend::Lowering& lowering, int ranks,
+std::string batch_advice(const config::TrainConfig& config, const backend::Lowering& lowering, int ranks, bool on_host,
                          std::int64_t bytes) {
   const std::int64_t per_rank = *config.total_batch_size / ranks;
   std::vector<std::int64_t> sizes;  // that come out even, below the present one
   for (std::int64_t size = 1; size < *config.batch_size; ++size)
     if (per_rank % size == 0) sizes.push_back(size);
-  const auto fits = [&](std::int64_t size) { return planned_bytes(config, lowering, ranks, size) <= bytes; };
+  const auto fits = [&](std::int64_t size) {
+    auto smaller = config;
+    smaller.batch_size = size;
+    smaller.accumulation = per_rank / size;
+    Job job(smaller, lowering, 0, ranks);
+    return rank_bytes(job.programs(), job.parameters(), on_host) <= bytes;
+  };
   // Memory grows with the batch.
   const auto end = std::partition_point(sizes.begin(), sizes.end(), fits);
   if (end == sizes.begin()) return fmt::format("Not even batch_size 1 fits into {} of a rank", plan::bytes_text(bytes));

@@ -52,7 +52,9 @@ TrainState prepare_resume(const config::TrainConfig& config, const std::map<std:
   if (!reads) return state;
   newest = open_newest_checkpoint(folder.checkpoints());
   require(newest != nullptr || config.resume != config::Resume::Must, Exit::MissingInput,
-          "--resume must, but {} holds no checkpoint", folder.checkpoints().string());
+          "--resume must, but {} holds no sound checkpoint. Give the --output_dir of the earlier run, or begin anew "
+          "with --resume auto",
+          folder.checkpoints().string());
   if (newest) {
     compare(config, fingerprints, newest->state());
     log::info("resuming behind step {} from {}", newest->state().step, newest->folder().string());

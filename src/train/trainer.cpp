@@ -274,8 +274,10 @@ Exit train(config::TrainConfig config, const comm::Environment& environment, com
   comm::agree_equal(communicator, "their dataset", job.fingerprints().at("data"), "make all nodes see the same files");
   log::info("{} rank{}, each: {}", communicator.size(), communicator.size() == 1 ? "" : "s", device.description());
   log_plan(job.programs(), job.spec());
-  check_memory(device, communicator, job.programs().total_bytes(),
-               [&](std::int64_t bytes) { return batch_advice(config, lowering, communicator.size(), bytes); });
+  const bool on_host = device.free_memory().of_host;
+  check_memory(
+      device, communicator, rank_bytes(job.programs(), job.parameters(), on_host),
+      [&](std::int64_t bytes) { return batch_advice(config, lowering, communicator.size(), on_host, bytes); });
 
   TrainState state = comm::agree(communicator, [&] {
     return prepare_resume(config, job.fingerprints(), root && !print_only, folder, record.newest);

@@ -73,7 +73,7 @@ template <typename Use>
 auto with_float(DType type, const Use& use) {
   if (type == DType::BF16) return use(Bf16{});
   if (type == DType::F16) return use(F16{});
-  LDMPI_CHECK(type == DType::F32, "no CUDA kernel for elements of {}", name_of(type));
+  expect_float(type);
   return use(float{});
 }
 

@@ -16,6 +16,14 @@ bool aligned(std::initializer_list<const void*> pointers) {
   return std::ranges::all_of(pointers, [](const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; });
 }
 
+void expect_float(DType type) {
+  LDMPI_CHECK(type == DType::F32 || is_half(type), "no CUDA kernel for elements of {}", name_of(type));
+}
+
+void fail_launch(std::string_view error, unsigned blocks, unsigned threads, std::size_t shared_bytes) {
+  fail(Exit::Internal, "launch of {} blocks of {} threads with {} bytes: {}", blocks, threads, shared_bytes, error);
+}
+
 void expect_equal_dtypes(std::string_view op, std::initializer_list<const ir::Type*> types) {
   const DType first = (*types.begin())->dtype;
   for (const auto* type : types)

@@ -87,6 +87,9 @@ struct Pieces {
 /// Whether all pointers are 16-byte aligned.
 [[nodiscard]] bool aligned(std::initializer_list<const void*> pointers);
 
+// Checks that throw Error(Internal) stand in host.cpp: nvcc cannot evaluate fmt's checks of format strings.
+void expect_float(DType type);
+[[noreturn]] void fail_launch(std::string_view error, unsigned blocks, unsigned threads, std::size_t shared_bytes);
 /// Throws Error(Internal) unless all these types have the same element type.
 void expect_equal_dtypes(std::string_view op, std::initializer_list<const ir::Type*> types);
 

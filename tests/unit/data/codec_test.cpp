@@ -76,8 +76,9 @@ TEST(WordsEncoder, GivesEveryWordItsVector) {
 }
 
 TEST(WordsEncoder, RefusesOtherIds) {
-  for (const char* id : {"", "words", "words:v1:4x8", "words:v1:4x8:seed=", "words:v1:4x8:seed=1 ",
-                         "words:v2:4x8:seed=1", "words:v1:0x8:seed=1", "words:v1:4x99999:seed=1", "clip"})
+  for (const char* id :
+       {"", "words", "words:v1:4x8", "words:v1:4x8:seed=", "words:v1:4x8:seed=1 ", "words:v1:4x8:seed=-1",
+        "words:v2:4x8:seed=1", "words:v1:0x8:seed=1", "words:v1:4x99999:seed=1", "clip"})
     EXPECT_THROW((void)TextEncoder::from_id(id), Error) << id;
 }
 

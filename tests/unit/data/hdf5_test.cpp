@@ -8,6 +8,7 @@
 #include <fstream>
 #include <thread>
 
+#include "data/shard.h"
 #include "make_dataset.h"
 
 namespace ldmpi::io {
@@ -143,6 +144,13 @@ with h5py.File("block.h5", "w", userblock_size=512, **v) as f: f["d"] = a
   EXPECT_EQ(
       error_of([&] { (void)Hdf5Reader::open(folder / "szip.h5", {.allow_compressed = true}).dataset("d"); }).first,
       Exit::BadData);
+}
+
+// HDF5 1.10 loops for ever over such a heap; found by fuzzing.
+TEST(Hdf5, ADamagedHeapIsRefusedBeforeTheLibraryWalksIt) {
+  const auto file = std::filesystem::path(std::getenv("LDMPI_SOURCE_DIR")) /
+                    "tests/fuzz/seeds/shard/heap_longer_than_its_first_read.h5";
+  EXPECT_EQ(error_of([&] { (void)data::Shard::open(file); }).first, Exit::BadData);
 }
 
 TEST(Hdf5, DamageIsReportedWithTheLibrarysReason) {

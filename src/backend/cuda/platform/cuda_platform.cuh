@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "base/check.h"
+#include "backend/cuda/host.h"
 
 namespace ldmpi::backend::cuda {
 
@@ -48,9 +48,9 @@ void launch(void (*kernel)(P...), const Grid& grid, cudaStream_t stream, std::ty
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(grid.shared_bytes));
   kernel<<<grid.blocks, grid.threads, grid.shared_bytes, stream>>>(args...);
   const cudaError_t error = cudaGetLastError();
-  LDMPI_CHECK(error == cudaSuccess, "launch of {}x{}x{} blocks of {}x{} threads with {} bytes: {}", grid.blocks.x,
-              grid.blocks.y, grid.blocks.z, grid.threads.x, grid.threads.y, grid.shared_bytes,
-              cudaGetErrorString(error));
+  if (error != cudaSuccess)
+    fail_launch(cudaGetErrorString(error), grid.blocks.x * grid.blocks.y * grid.blocks.z,
+                grid.threads.x * grid.threads.y * grid.threads.z, grid.shared_bytes);
 }
 
 }  // namespace ldmpi::backend::cuda
