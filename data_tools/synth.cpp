@@ -1,8 +1,10 @@
 // synth: samples that a small net can learn. Each of a few prompts has its own smooth pattern; a sample is the pattern
 // of its prompt plus noise. Everything is a pure function of the seed and the sample's number.
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <filesystem>
 #include <numbers>
 
 #include "assembler.h"
@@ -50,6 +52,20 @@ std::vector<std::vector<float>> make_patterns(const Plan& plan, const Shape& lat
         }
     }
   return patterns;
+}
+
+/// A shard is made in memory, all of them must fit onto the disk: said before work that ends badly.
+void check_size(const Plan& plan, const std::string& out) {
+  std::int64_t largest = 0;
+  for (const auto& latent : plan.latents) largest = std::max(largest, latent.count());
+  const auto values = static_cast<double>(plan.samples) * static_cast<double>(largest) * (plan.moments ? 2 : 1);
+  const double shard_gib = values / static_cast<double>(plan.shards) * sizeof(float) / 0x1p30;
+  require(shard_gib <= 4, Exit::BadConfig, "{:.1f} GiB in memory for one shard, 4 are allowed: use more --shards",
+          shard_gib);
+  const double bytes = values * static_cast<double>(size_of(plan.facts.latent_type));
+  const auto free = std::filesystem::space(out).available;
+  require(bytes <= static_cast<double>(free), Exit::CannotCreate, "{}: {:.1f} GiB are needed, {:.1f} are free there",
+          out, bytes / 0x1p30, static_cast<double>(free) / 0x1p30);
 }
 
 data::ShardContent make(const Plan& plan, std::int64_t shard, std::uint64_t first, std::uint64_t count) {
@@ -123,6 +139,7 @@ void run_synth(Arguments arguments) {
   require(plan.facts.pooled_width >= 0, Exit::BadConfig, "--pooled is negative");
 
   prepare_folder(out, plan.shards);
+  check_size(plan, out);
   const auto samples = static_cast<std::uint64_t>(plan.samples);
   const auto shards = static_cast<std::uint64_t>(plan.shards);
   for (std::uint64_t shard = 0; shard < shards; ++shard) {

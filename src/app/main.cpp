@@ -50,6 +50,14 @@ int run(int argc, char** argv, const comm::Environment& environment) {
                     config::CommandConfig(parsed.config));
 }
 
+/// `code`, or 74 if what was printed did not arrive.
+int unless_output_failed(int code) {
+  if (std::cout.flush().good() || code != 0) return code;
+  log::error("what was printed could not be written to standard output. Is its disk full?");
+  log::flush();
+  return static_cast<int>(Exit::IoError);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -59,7 +67,7 @@ int main(int argc, char** argv) {
     environment = comm::discover_environment();
     if (!all_ranks && environment.rank != 0) return 0;
     log::set_rank(environment.rank, all_ranks ? environment.ranks : 1);
-    return run(argc, argv, environment);
+    return unless_output_failed(run(argc, argv, environment));
   } catch (...) {
     // Before the ranks have met. They meet now, so that what all of them found is said once.
     const auto exception = std::current_exception();

@@ -24,7 +24,6 @@ std::size_t utf8_length(std::string_view text, std::size_t i) {
 }
 
 Why text_fault(std::string_view text) {
-  if (text.empty()) return "the value is empty";
   for (std::size_t i = 0; i < text.size();) {
     const auto byte = static_cast<unsigned char>(text[i]);
     if ((byte < 0x20 && byte != '\t') || byte == 0x7F)
@@ -67,6 +66,7 @@ std::optional<std::string> Option::fault(const std::string& text) const {
     }
     return {};
   }
+  if (text.empty() && !empty_is_value) return "the value is empty";
   if (Why why = text_fault(text)) return why;
   if (Why why = check(text)) return why;
   double number = 0;

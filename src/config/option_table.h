@@ -42,9 +42,10 @@ struct Option {
   Synonyms synonyms;  ///< under any name
   bool repeatable = false;
   bool comma_separated = false;
-  bool advanced = false;    ///< only in --help=all
-  bool positional = false;  ///< given by place: ldmpi report RUN
-  bool general = false;     ///< steers the parser (--help, --config): no part of a saved configuration
+  bool advanced = false;        ///< only in --help=all
+  bool positional = false;      ///< given by place: ldmpi report RUN
+  bool empty_is_value = false;  ///< "" is a value, not a slip
+  bool general = false;         ///< steers the parser (--help, --config): no part of a saved configuration
   Change change = Change::Free;
   double minimum = -std::numeric_limits<double>::infinity();
   double maximum = std::numeric_limits<double>::infinity();
@@ -72,6 +73,7 @@ struct Option {
   Option& by_default(std::string note) { return default_note = std::move(note), *this; }
   Option& by_place() { return positional = true, *this; }
   Option& bare(std::string text) { return implicit = std::move(text), *this; }
+  Option& or_empty() { return empty_is_value = true, *this; }
   Option& commas() { return comma_separated = true, *this; }
 
   /// Why `text` cannot be the value (type, range, control characters); nothing if it can.

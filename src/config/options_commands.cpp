@@ -141,8 +141,8 @@ OptionTable table_of(SampleConfig& c) {
   table.group("Sample");
   add_model_path(table, c.model_path);
   add_model_config(table, c.model_config);
-  table.add("prompt", c.prompt, "what to draw; may be repeated");
-  table.add("negative_prompt", c.negative_prompt, "what to lead away from").by_default("the empty prompt");
+  table.add("prompt", c.prompt, "what to draw; may be repeated").or_empty();
+  table.add("negative_prompt", c.negative_prompt, "what to lead away from").by_default("the empty prompt").or_empty();
   table.add("out", c.out, "folder for the pictures").shows("DIR");
   table.add("steps", c.steps, "calls of the net per picture").within(1, 10000).also("num_inference_steps");
   table.add("guidance", c.guidance, "classifier-free guidance; 1: none").within(0, 1000).also("guidance_scale");

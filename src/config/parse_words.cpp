@@ -86,7 +86,11 @@ class Normaliser {
       faults_.add(kWhere, fmt::format("--{}: {}", name, *why));
       return;
     }
-    result_.push_back("--" + option.key + "=" + meant);
+    if (meant.empty()) {  // which Boost does not take behind "="
+      result_.insert(result_.end(), {"--" + option.key, ""});
+    } else {
+      result_.push_back("--" + option.key + "=" + meant);
+    }
   }
 
   const OptionTable& table_;
@@ -109,7 +113,8 @@ std::vector<Given> read_words(const OptionTable& table, const OwnerOf& owner_of,
     if (option.positional) by_place.push_back(option.key);
   }
   std::size_t place = 0;
-  const auto style = po::command_line_style::allow_long | po::command_line_style::long_allow_adjacent;
+  const auto style = po::command_line_style::allow_long | po::command_line_style::long_allow_adjacent |
+                     po::command_line_style::long_allow_next;
   for (const po::option& option : po::command_line_parser(plain).options(*description).style(style).run().options) {
     const std::string& value = option.value.at(0);
     if (!option.string_key.empty()) {

@@ -46,7 +46,7 @@ refused 78 'neither on nor off' "${job[@]}" --optimizer.shard node
 refused 78 'finite number' "${job[@]}" --optimizer.learning_rate inf
 refused 78 "begins with 'nothing'" "${job[@]}" --model.freeze nothing
 refused 78 'must begin|unexpected word' "${job[@]}" stray
-refused 66 'holds no checkpoint' "${job[@]}" --resume must
+refused 66 'holds no sound checkpoint.*Give the --output_dir' "${job[@]}" --resume must
 for change in diffusion.prediction_type=v_prediction diffusion.snr_gamma=5 diffusion.noise_offset=0.1 \
   diffusion.zero_terminal_snr=on diffusion.beta_end=0.02 data.caption_dropout=0.5 ema.decay=0.9 precision=bf16; do
   case $change in diffusion.zero*) more=(diffusion.prediction_type=v_prediction) ;; *) more=() ;; esac
@@ -57,6 +57,13 @@ refused 66 'no U-Net weights' train --model.path empty --output_dir out
 refused 65 'not a safetensors file' train --model.path noise.safetensors --output_dir out
 
 refused 78 '3 problems' probe
+for printed in --version 'train --help' "plan --model.config $config --batch_size 1"; do
+  # shellcheck disable=SC2086
+  "$PROGRAM" $printed >&- 2>closed.log
+  [ $? -eq 74 ] && grep -q 'standard output' closed.log || problem "ldmpi $printed >&-: $(cat closed.log)"
+done
+expect 78 'use more --shards' "$DATA_TOOL" synth --out huge --samples 99999999999 --shards 1
+expect 73 'GiB are needed' "$DATA_TOOL" synth --out huge --samples 10000000000 --shards 10000
 refused 66 'nofile' probe --model.path run --input nofile --output x
 refused 65 'not a safetensors file' probe --model.path run --input noise.safetensors --output x
 refused 65 'lacks sample, timesteps' probe --model.path run --input "$weights" --output x

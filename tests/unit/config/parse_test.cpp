@@ -96,6 +96,9 @@ TEST_F(ConfigTest, AliasesOfDiffusers) {
   EXPECT_EQ(sample.steps, 50);
   EXPECT_EQ(sample.guidance, 7.5);
   EXPECT_EQ(sample.prompt, (std::vector<std::string>{"a, b"}));
+  const auto empty = std::get<SampleConfig>(
+      parse({"sample", "--model.path", "RUN", "--prompt", "", "--prompt=", "--prompt", "c", "--out", "O"}).config);
+  EXPECT_EQ(empty.prompt, (std::vector<std::string>{"", "", "c"})) << "the empty prompt is one";
 }
 
 TEST_F(ConfigTest, AliasesWorkInFilesAndEnvironmentToo) {
