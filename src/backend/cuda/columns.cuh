@@ -34,6 +34,18 @@ __device__ __forceinline__ std::int64_t own_column() {
   return (static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * N;
 }
 
+/// The rows of piece blockIdx.y of run blockIdx.z; a thread takes begin + threadIdx.y and every blockDim.y-th behind it.
+struct Rows {
+  std::int64_t begin;
+  std::int64_t end;
+};
+__device__ __forceinline__ Rows rows_of_piece(const Pieces& pieces) {
+  const std::int64_t first = blockIdx.y * pieces.size;
+  const std::int64_t last = first + pieces.size < pieces.extent ? first + pieces.size : pieces.extent;
+  const std::int64_t run = blockIdx.z * pieces.extent;
+  return {run + first, run + last};
+}
+
 /// Adds each thread's K x N sums over the threads of its column: out[k * columns + column].
 template <int N, int K>
 __device__ void sum_down(const Floats<N> (&sums)[K], std::int64_t columns, float* out) {

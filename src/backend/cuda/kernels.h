@@ -35,6 +35,16 @@ namespace ldmpi::backend::cuda {
 [[nodiscard]] KernelPtr make_kernel(const ir::AddChannels&, const NodeTypes&, Site&);
 [[nodiscard]] KernelPtr make_kernel(const ir::MulAdd&, const NodeTypes&, Site&);
 
+// Normalisations.
+[[nodiscard]] NodeAnswer answer(const ir::GroupNorm&, const NodeTypes&);
+[[nodiscard]] NodeAnswer answer(const ir::GroupNormGrad&, const NodeTypes&);
+[[nodiscard]] NodeAnswer answer(const ir::LayerNorm&, const NodeTypes&);
+[[nodiscard]] NodeAnswer answer(const ir::LayerNormGrad&, const NodeTypes&);
+[[nodiscard]] KernelPtr make_kernel(const ir::GroupNorm&, const NodeTypes&, Site&);
+[[nodiscard]] KernelPtr make_kernel(const ir::GroupNormGrad&, const NodeTypes&, Site&);
+[[nodiscard]] KernelPtr make_kernel(const ir::LayerNorm&, const NodeTypes&, Site&);
+[[nodiscard]] KernelPtr make_kernel(const ir::LayerNormGrad&, const NodeTypes&, Site&);
+
 // Sums.
 [[nodiscard]] NodeAnswer answer(const ir::SumPixels&, const NodeTypes&);
 [[nodiscard]] NodeAnswer answer(const ir::SumRows&, const NodeTypes&);

@@ -32,13 +32,11 @@ template <int N, typename T>
 __global__ void __launch_bounds__(kThreads)
     sum_pieces(const T* x, std::int64_t pitch, std::int64_t columns, Pieces pieces, float* partial) {
   const std::int64_t column = own_column<N>();
-  const std::int64_t first = blockIdx.y * pieces.size;
-  const std::int64_t last = first + pieces.size < pieces.extent ? first + pieces.size : pieces.extent;
-  const T* run = x + blockIdx.z * pieces.extent * pitch;
+  const Rows rows = rows_of_piece(pieces);
   Floats<N> sums[1] = {};
   if (column < columns) {
-    for (std::int64_t row = first + threadIdx.y; row < last; row += blockDim.y) {
-      const auto values = load<N>(run + row * pitch + column);
+    for (std::int64_t row = rows.begin + threadIdx.y; row < rows.end; row += blockDim.y) {
+      const auto values = load<N>(x + row * pitch + column);
       for (int i = 0; i < N; ++i) sums[0].at[i] += values.at[i];
     }
   }
