@@ -51,4 +51,46 @@ namespace ldmpi::backend::cuda {
 [[nodiscard]] KernelPtr make_kernel(const ir::SumPixels&, const NodeTypes&, Site&);
 [[nodiscard]] KernelPtr make_kernel(const ir::SumRows&, const NodeTypes&, Site&);
 
+// Columns side by side, resizing, and the borders to canonical order.
+[[nodiscard]] NodeAnswer answer(const ir::Concat&, const NodeTypes&);
+[[nodiscard]] NodeAnswer answer(const ir::Upsample&, const NodeTypes&);
+[[nodiscard]] NodeAnswer answer(const ir::UpsampleGrad&, const NodeTypes&);
+[[nodiscard]] NodeAnswer answer(const ir::FromCanonical&, const NodeTypes&);
+[[nodiscard]] NodeAnswer answer(const ir::ToCanonical&, const NodeTypes&);
+[[nodiscard]] KernelPtr make_kernel(const ir::Concat&, const NodeTypes&, Site&);
+[[nodiscard]] KernelPtr make_kernel(const ir::Upsample&, const NodeTypes&, Site&);
+[[nodiscard]] KernelPtr make_kernel(const ir::UpsampleGrad&, const NodeTypes&, Site&);
+[[nodiscard]] KernelPtr make_kernel(const ir::FromCanonical&, const NodeTypes&, Site&);
+[[nodiscard]] KernelPtr make_kernel(const ir::ToCanonical&, const NodeTypes&, Site&);
+
+// Random numbers and the diffusion process.
+[[nodiscard]] NodeAnswer answer(const ir::RandomTimesteps&, const NodeTypes&);
+[[nodiscard]] NodeAnswer answer(const ir::RandomNormal&, const NodeTypes&);
+[[nodiscard]] NodeAnswer answer(const ir::Lookup&, const NodeTypes&);
+[[nodiscard]] NodeAnswer answer(const ir::Blend&, const NodeTypes&);
+[[nodiscard]] NodeAnswer answer(const ir::DropCaption&, const NodeTypes&);
+[[nodiscard]] NodeAnswer answer(const ir::Sinusoid&, const NodeTypes&);
+[[nodiscard]] NodeAnswer answer(const ir::WeightedMse&, const NodeTypes&);
+[[nodiscard]] NodeAnswer answer(const ir::WeightedMseGrad&, const NodeTypes&);
+[[nodiscard]] KernelPtr make_kernel(const ir::RandomTimesteps&, const NodeTypes&, Site&);
+[[nodiscard]] KernelPtr make_kernel(const ir::RandomNormal&, const NodeTypes&, Site&);
+[[nodiscard]] KernelPtr make_kernel(const ir::Lookup&, const NodeTypes&, Site&);
+[[nodiscard]] KernelPtr make_kernel(const ir::Blend&, const NodeTypes&, Site&);
+[[nodiscard]] KernelPtr make_kernel(const ir::DropCaption&, const NodeTypes&, Site&);
+[[nodiscard]] KernelPtr make_kernel(const ir::Sinusoid&, const NodeTypes&, Site&);
+[[nodiscard]] KernelPtr make_kernel(const ir::WeightedMse&, const NodeTypes&, Site&);
+[[nodiscard]] KernelPtr make_kernel(const ir::WeightedMseGrad&, const NodeTypes&, Site&);
+
+// The update.
+[[nodiscard]] NodeAnswer answer(const ir::Accumulate&, const NodeTypes&);
+[[nodiscard]] NodeAnswer answer(const ir::SumSquares&, const NodeTypes&);
+[[nodiscard]] NodeAnswer answer(const ir::AdamW&, const NodeTypes&);
+[[nodiscard]] NodeAnswer answer(const ir::UpdateState&, const NodeTypes&);
+[[nodiscard]] NodeAnswer answer(const ir::ReadState&, const NodeTypes&);
+[[nodiscard]] KernelPtr make_kernel(const ir::Accumulate&, const NodeTypes&, Site&);
+[[nodiscard]] KernelPtr make_kernel(const ir::SumSquares&, const NodeTypes&, Site&);
+[[nodiscard]] KernelPtr make_kernel(const ir::AdamW&, const NodeTypes&, Site&);
+[[nodiscard]] KernelPtr make_kernel(const ir::UpdateState&, const NodeTypes&, Site&);
+[[nodiscard]] KernelPtr make_kernel(const ir::ReadState&, const NodeTypes&, Site&);
+
 }  // namespace ldmpi::backend::cuda
