@@ -20,6 +20,10 @@ void expect_float(DType type) {
   LDMPI_CHECK(type == DType::F32 || is_half(type), "no CUDA kernel for elements of {}", name_of(type));
 }
 
+void expect_head_width(std::int64_t width, std::int64_t widest) {
+  LDMPI_CHECK(width <= widest, "an attention head of width {}: the own CUDA kernel goes to {}", width, widest);
+}
+
 void fail_launch(std::string_view error, unsigned blocks, unsigned threads, std::size_t shared_bytes) {
   fail(Exit::Internal, "launch of {} blocks of {} threads with {} bytes: {}", blocks, threads, shared_bytes, error);
 }

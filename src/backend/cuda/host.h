@@ -90,6 +90,7 @@ struct Pieces {
 // Checks that throw Error(Internal) stand in host.cpp: nvcc cannot evaluate fmt's checks of format strings.
 void expect_float(DType type);
 [[noreturn]] void fail_launch(std::string_view error, unsigned blocks, unsigned threads, std::size_t shared_bytes);
+void expect_head_width(std::int64_t width, std::int64_t widest);
 /// Throws Error(Internal) unless all these types have the same element type.
 void expect_equal_dtypes(std::string_view op, std::initializer_list<const ir::Type*> types);
 

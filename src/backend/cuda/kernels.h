@@ -63,6 +63,12 @@ namespace ldmpi::backend::cuda {
 [[nodiscard]] KernelPtr make_kernel(const ir::FromCanonical&, const NodeTypes&, Site&);
 [[nodiscard]] KernelPtr make_kernel(const ir::ToCanonical&, const NodeTypes&, Site&);
 
+// Attention of any width up to 256, without a stored score matrix.
+[[nodiscard]] NodeAnswer answer(const ir::Attention&, const NodeTypes&);
+[[nodiscard]] NodeAnswer answer(const ir::AttentionGrad&, const NodeTypes&);
+[[nodiscard]] KernelPtr make_kernel(const ir::Attention&, const NodeTypes&, Site&);
+[[nodiscard]] KernelPtr make_kernel(const ir::AttentionGrad&, const NodeTypes&, Site&);
+
 // Random numbers and the diffusion process.
 [[nodiscard]] NodeAnswer answer(const ir::RandomTimesteps&, const NodeTypes&);
 [[nodiscard]] NodeAnswer answer(const ir::RandomNormal&, const NodeTypes&);
