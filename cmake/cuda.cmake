@@ -35,7 +35,7 @@ if(NOT LDMPI_CUDA STREQUAL "OFF")
     add_library(ldmpi_cuda_options INTERFACE)
     target_include_directories(ldmpi_cuda_options INTERFACE ${PROJECT_SOURCE_DIR}/src ${LDMPI_CUDA_DIR}/platform)
     target_compile_options(ldmpi_cuda_options INTERFACE
-      "$<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;-Werror=all-warnings;-Xcompiler=-Wall,-Wextra,-Werror;-lineinfo>"
+      "$<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;-DFMT_USE_CONSTEXPR=1;-Werror=all-warnings;-Xcompiler=-Wall,-Wextra,-Werror;-lineinfo>"
       $<$<COMPILE_LANGUAGE:CXX>:-Wall$<SEMICOLON>-Wextra$<SEMICOLON>-Wpedantic$<SEMICOLON>-Wshadow$<SEMICOLON>-Werror>)
     add_subdirectory(${LDMPI_CUDA_DIR})
   endif()

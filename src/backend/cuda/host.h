@@ -87,7 +87,7 @@ struct Pieces {
 /// Whether all pointers are 16-byte aligned.
 [[nodiscard]] bool aligned(std::initializer_list<const void*> pointers);
 
-// Checks that throw Error(Internal) stand in host.cpp: nvcc cannot evaluate fmt's checks of format strings.
+// Throw Error(Internal): an element type, head or launch that no kernel can serve.
 void expect_float(DType type);
 [[noreturn]] void fail_launch(std::string_view error, unsigned blocks, unsigned threads, std::size_t shared_bytes);
 void expect_head_width(std::int64_t width, std::int64_t widest);
