@@ -150,7 +150,9 @@ with h5py.File("block.h5", "w", userblock_size=512, **v) as f: f["d"] = a
 TEST(Hdf5, ADamagedHeapIsRefusedBeforeTheLibraryWalksIt) {
   const auto file = std::filesystem::path(std::getenv("LDMPI_SOURCE_DIR")) /
                     "tests/fuzz/seeds/shard/heap_longer_than_its_first_read.h5";
-  EXPECT_EQ(error_of([&] { (void)data::Shard::open(file); }).first, Exit::BadData);
+  // In a process of its own, which ends without a search for leaks: libhdf5 loses the object headers that it refuses.
+  EXPECT_EXIT(std::_Exit(static_cast<int>(error_of([&] { (void)data::Shard::open(file); }).first)),
+              testing::ExitedWithCode(static_cast<int>(Exit::BadData)), "");
 }
 
 TEST(Hdf5, DamageIsReportedWithTheLibrarysReason) {
