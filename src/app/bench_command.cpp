@@ -52,7 +52,7 @@ int bench(config::BenchConfig config, comm::Communicator& communicator, Backend&
                    train::build_step(spec, role, train::training_loss(spec, batch, {.schedule = model.schedule})));
   programs.compile();
   const auto resident_before = read_resources().resident_bytes;
-  programs.bind(*backend.device, communicator);
+  programs.bind(*backend.device, backend.collectives_or(communicator));
   const train::StateAccess access{spec, parameters, programs, *backend.device, communicator};
   train::begin_state(
       access, train::Origin::EveryRank,
@@ -122,7 +122,7 @@ int run(const config::BenchConfig& config, Invocation& invocation) {
   return comm::run_ranks(invocation.environment, [&](comm::Communicator& communicator) {
     auto resolved = config;
     comm::agree(communicator, [] {});  // here ranks that found an error before are met
-    auto backend = make_backend(config.train.device, invocation.environment, communicator);
+    auto backend = make_backend(choice_of(config.train), invocation.environment, communicator);
     comm::agree(communicator, [&] {
       (void)config::resolve(resolved.train, communicator.size(), backend.kind == config::Device::Cuda);
     });

@@ -53,7 +53,7 @@ struct Result {
 }  // namespace
 
 int run(const config::ProbeConfig& config, Invocation& invocation) {
-  auto backend = make_backend(config.device, invocation.environment);
+  auto backend = make_backend({.device = config.device, .tf32 = config.precision == config::Precision::Tf32}, invocation.environment);
   const auto precision = config::resolve_precision(config.precision, backend.kind);
   const auto model = train::open_model(config.model_path, config.model_config);
   const io::SafetensorsFile input(config.input);

@@ -113,7 +113,7 @@ void fill_row(std::vector<float>& rows, std::size_t row, const std::vector<float
 }  // namespace
 
 int run(const config::SampleConfig& config, Invocation& invocation) {
-  auto backend = make_backend(config.device, invocation.environment);
+  auto backend = make_backend({.device = config.device, .tf32 = config.precision == config::Precision::Tf32}, invocation.environment);
   const auto model =
       train::open_model(config.model_path, config.model_config,
                         config.use == config::Weights::Ema ? io::WeightChoice::Average : io::WeightChoice::Trained);

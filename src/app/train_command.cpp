@@ -25,11 +25,12 @@ int run(config::TrainConfig config, Invocation& invocation) {
     comm::relaunch_under_mpirun(invocation.environment, static_cast<int>(*config.num_gpus), invocation.arguments);
   return comm::run_ranks(invocation.environment, [&](comm::Communicator& communicator) {
     comm::agree(communicator, [] {});  // here ranks that found an error before are met
-    auto backend = make_backend(config.device, invocation.environment, communicator);
+    auto backend = make_backend(choice_of(config), invocation.environment, communicator);
     comm::agree(communicator,
                 [&] { (void)config::resolve(config, communicator.size(), backend.kind == config::Device::Cuda); });
     return static_cast<int>(
-        train::train(config, invocation.environment, communicator, *backend.lowering, *backend.device));
+        train::train(config, invocation.environment, communicator,
+                     {*backend.lowering, *backend.device, backend.collectives_or(communicator)}));
   });
 }
 

@@ -6,11 +6,11 @@
 #include <array>
 #include <vector>
 
+#include "backend/cuda_answers.h"
+#include "backend/cuda_scratch.h"
+
 namespace ldmpi::backend {
 namespace {
-
-constexpr std::size_t kConvolutionWorkspace = std::size_t{64} << 20;
-constexpr std::size_t kMatMulWorkspace = std::size_t{32} << 20;  // what cuBLASLt asks for on Hopper
 
 struct Gpu {
   std::string_view target;
@@ -20,7 +20,7 @@ constexpr std::array kGpus{Gpu{"cuda:a100", 81920}, Gpu{"cuda:h100", 81559}, Gpu
                            Gpu{"cuda:b200", 183359}, Gpu{"cuda:rtx4090", 24564}};
 
 std::int64_t padded(std::int64_t channels) {
-  return (channels + 7) / 8 * 8;
+  return round_up(channels, scratch::kChannels);
 }
 
 class FormulaLowering final : public Lowering {
@@ -29,30 +29,7 @@ class FormulaLowering final : public Lowering {
 
   std::string target() const override { return target_; }
 
-  NodeAnswer answer(const ir::Op& op, const NodeTypes& types) const override {
-    NodeAnswer answer{.workspace_bytes = 0, .pitched_inputs = true, .pitched_outputs = true, .overwrites_first = false};
-    if (std::holds_alternative<ir::Conv2d>(op) || std::holds_alternative<ir::Conv2dInputGrad>(op) ||
-        std::holds_alternative<ir::Conv2dWeightGrad>(op)) {
-      answer.workspace_bytes = kConvolutionWorkspace;
-    } else if (std::holds_alternative<ir::MatMul>(op)) {
-      answer.workspace_bytes = kMatMulWorkspace;
-    } else if (std::holds_alternative<ir::AttentionGrad>(op)) {
-      // dq in fp32 and the row sums of do * o.
-      const auto& q = types.inputs[1];
-      answer.workspace_bytes = static_cast<std::size_t>(q.count() * 4 + types.inputs[5].count() * 4);
-    } else if (std::holds_alternative<ir::GroupNormGrad>(op) || std::holds_alternative<ir::LayerNormGrad>(op) ||
-               std::holds_alternative<ir::SumRows>(op)) {
-      answer.workspace_bytes =
-          static_cast<std::size_t>(types.inputs.back().columns() + types.inputs[0].columns()) * 4 * 256;
-    } else if (std::holds_alternative<ir::SumSquares>(op)) {
-      answer.workspace_bytes = 4096 * sizeof(double);
-    } else if (std::holds_alternative<ir::Unary>(op) || std::holds_alternative<ir::UnaryGrad>(op) ||
-               std::holds_alternative<ir::Add>(op) || std::holds_alternative<ir::Scale>(op) ||
-               std::holds_alternative<ir::AddChannels>(op)) {
-      answer.overwrites_first = true;
-    }
-    return answer;
-  }
+  NodeAnswer answer(const ir::Op& op, const NodeTypes& types) const override { return cuda_answer(op, types); }
 
   WeightLayout weight_layout(const Shape& block) const override {
     if (block.rank() != 4) return {"plain", block.count()};

@@ -11,9 +11,8 @@
 
 namespace ldmpi::backend {
 
-/// Targets "cuda" and "cuda:NAME" for a100, h100, h200, b200, rtx4090. Workspace bounds: convolutions may use 64 MiB
-/// (what the engines are asked to stay within), attention and reductions their partial results. Weights of convolutions
-/// are stored [O,k,k,I] with channels padded to multiples of 8. Throws Error(BadConfig) for other targets.
+/// Targets "cuda" and "cuda:NAME" for a100, h100, h200, b200, rtx4090. What each op is given: cuda_answers.h. Weights of
+/// convolutions are stored [O,k,k,I] with channels padded to multiples of 8. Throws Error(BadConfig) for other targets.
 [[nodiscard]] std::unique_ptr<Lowering> make_formula_lowering(const std::string& target);
 
 /// Memory of the GPU that a target names, as its driver reports it; nothing for "cuda", the CPU and other words.

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -95,20 +96,59 @@ struct FreeMemory {
   bool of_host = false;  ///< one amount for all ranks of a host, not one for each
 };
 
-/// The half that runs.
+/// Work that was enqueued once and is started again with one call.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  virtual void start() const = 0;
+};
+
+/// Points in a device's work that leave the time at which they were reached where the host can read it, also while
+/// later work runs.
+class Marks {
+ public:
+  virtual ~Marks() = default;
+  /// Enqueues point `i`.
+  virtual void set(std::size_t i) = 0;
+  /// When it was reached last, on the device's clock; 0: never.
+  [[nodiscard]] virtual double seconds(std::size_t i) const = 0;
+};
+
+/// A node to be prepared.
+struct NodeToMake {
+  const ir::Op* op = nullptr;
+  NodeTypes types;
+};
+
+/// The half that runs. Its work is done in the order in which it was enqueued. Errors of work enqueued earlier are
+/// thrown by any of these functions.
 class Device {
  public:
   virtual ~Device() = default;
   [[nodiscard]] virtual FreeMemory free_memory() const = 0;
   [[nodiscard]] virtual std::unique_ptr<Memory> allocate(std::size_t bytes) = 0;
+  /// May work ahead for all kernels that make_kernel will be asked for: to be called before the arenas are allocated.
+  virtual void prepare(std::span<const NodeToMake>) {}
   /// Prepares a kernel whose scratch fits in the bound that the lowering stated.
   [[nodiscard]] virtual KernelPtr make_kernel(const ir::Op& op, const NodeTypes& types) = 0;
   /// Copies between host and device memory; complete on return.
   virtual void upload(void* device, const void* host, std::size_t bytes) = 0;
   virtual void download(void* host, const void* device, std::size_t bytes) = 0;
-  /// Waits until all that was enqueued is done.
+  /// Enqueues a copy within the device's memory.
+  virtual void copy(void* to, const void* from, std::size_t bytes) = 0;
+  /// Keeps what `enqueue` enqueues instead of running it. Null, and `enqueue` was not called, where work is done as it
+  /// is enqueued. Everything it enqueues has been enqueued once before.
+  [[nodiscard]] virtual std::unique_ptr<Recording> record(const std::function<void()>& enqueue) = 0;
+  [[nodiscard]] virtual std::unique_ptr<Marks> make_marks(std::size_t count) = 0;
+  /// Whether all that was enqueued is done; does not block.
+  [[nodiscard]] virtual bool idle() = 0;
+  /// Waits until it is.
   virtual void synchronize() = 0;
   [[nodiscard]] virtual std::string description() const = 0;
+  /// Of the physical device on its host: two ranks with equal ones share it. Empty where sharing is fine.
+  [[nodiscard]] virtual std::string identity() const { return {}; }
+  /// Where work is enqueued, for libraries that enqueue themselves: cudaStream_t on CUDA, null on the CPU.
+  [[nodiscard]] virtual void* native_stream() const { return nullptr; }
 };
 
 }  // namespace ldmpi::backend

@@ -44,15 +44,42 @@ class Request {
   virtual void wait() = 0;                ///< returns when done
 };
 
-class Communicator {
+/// The collectives of the step, on buffers in the memory of the device that runs it: bound once, started many times.
+/// Types F32, F64, BF16, F16, I64; sums in place.
+class Collectives {
  public:
-  Communicator() = default;
-  Communicator(const Communicator&) = delete;
-  Communicator& operator=(const Communicator&) = delete;
-  virtual ~Communicator() = default;
+  Collectives() = default;
+  Collectives(const Collectives&) = delete;
+  Collectives& operator=(const Collectives&) = delete;
+  virtual ~Collectives() = default;
 
-  [[nodiscard]] virtual int rank() const noexcept = 0;
   [[nodiscard]] virtual int size() const noexcept = 0;
+  /// True where start() and wait() of the requests only enqueue on the device, between the work before and behind
+  /// them, so that they can be recorded (backend::Device::record).
+  [[nodiscard]] virtual bool only_enqueue() const noexcept { return false; }
+
+  /// `buffer`: `count` elements, all of them summed over the ranks.
+  [[nodiscard]] virtual std::unique_ptr<Request> prepare_all_reduce(void* buffer, std::size_t count, DType type) = 0;
+  /// `buffer`: size() slices of `count` elements. Rank r's slice r becomes the sum; the other slices are left
+  /// undefined.
+  [[nodiscard]] virtual std::unique_ptr<Request> prepare_reduce_scatter(void* buffer, std::size_t count,
+                                                                        DType type) = 0;
+  /// `buffer`: size() slices of `count` elements. Rank r gives slice r and receives all others.
+  [[nodiscard]] virtual std::unique_ptr<Request> prepare_all_gather(void* buffer, std::size_t count, DType type) = 0;
+
+  [[nodiscard]] virtual Traffic traffic(Collective kind) const noexcept = 0;
+
+  /// To be called again and again while the host waits for the device, `waited` seconds so far. Throws
+  /// Error(Requeue) where a rank or a link has failed, which the device itself would never find out.
+  virtual void watch(double /*waited*/) {}
+};
+
+/// The ranks of the job. Its collectives work on host memory: each element is summed in a fixed order of the ranks,
+/// 16-bit types in float and rounded after every rank, so the bits depend on the number of ranks and the buffer's size
+/// only, and are equal on all ranks.
+class Communicator : public Collectives {
+ public:
+  [[nodiscard]] virtual int rank() const noexcept = 0;
   /// Host name of every rank, known without communication.
   [[nodiscard]] virtual const std::vector<std::string>& hosts() const noexcept = 0;
 
@@ -66,22 +93,7 @@ class Communicator {
   virtual void all_reduce(std::span<double> values, Reduction reduction) = 0;
   virtual void barrier() = 0;
 
-  // Non-blocking, for the step: bound once, started many times. Types F32, F64, BF16, F16, I64; sums in place.
-  // Each element is summed in a fixed order of the ranks, 16-bit types in float and rounded after every rank, so the
-  // bits depend on the number of ranks and the buffer's size only, and are equal on all ranks.
-
-  /// `buffer`: `count` elements, all of them summed over the ranks.
-  [[nodiscard]] virtual std::unique_ptr<Request> prepare_all_reduce(void* buffer, std::size_t count, DType type) = 0;
-  /// `buffer`: size() slices of `count` elements. Rank r's slice r becomes the sum; the other slices are left
-  /// undefined.
-  [[nodiscard]] virtual std::unique_ptr<Request> prepare_reduce_scatter(void* buffer, std::size_t count,
-                                                                        DType type) = 0;
-  /// `buffer`: size() slices of `count` elements. Rank r gives slice r and receives all others.
-  [[nodiscard]] virtual std::unique_ptr<Request> prepare_all_gather(void* buffer, std::size_t count, DType type) = 0;
-
-  [[nodiscard]] virtual Traffic traffic(Collective kind) const noexcept = 0;
-
-  // The same in one call.
+  // Collectives in one call.
   [[nodiscard]] std::unique_ptr<Request> start_all_reduce(void* buffer, std::size_t count, DType type);
   [[nodiscard]] std::unique_ptr<Request> start_reduce_scatter(void* buffer, std::size_t count, DType type);
   [[nodiscard]] std::unique_ptr<Request> start_all_gather(void* buffer, std::size_t count, DType type);

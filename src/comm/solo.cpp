@@ -29,6 +29,7 @@ class Solo final : public Communicator {
 
   int rank() const noexcept override { return 0; }
   int size() const noexcept override { return 1; }
+  bool only_enqueue() const noexcept override { return true; }
   const std::vector<std::string>& hosts() const noexcept override { return hosts_; }
 
   void broadcast(std::span<std::byte>, int) override {}

@@ -12,6 +12,8 @@
 namespace ldmpi::config {
 
 enum class Device : std::uint8_t { Auto, Cpu, Cuda };
+/// Who carries the collectives of the step. Auto: NCCL between GPUs, else MPI.
+enum class CommBackend : std::uint8_t { Auto, Nccl, Mpi };
 enum class Precision : std::uint8_t { Auto, Fp32, Tf32, Bf16, Fp16 };
 enum class Resume : std::uint8_t { Auto, Never, Must };
 enum class Switch : std::uint8_t { Auto, On, Off };
@@ -97,6 +99,8 @@ struct LogConfig {
 
 struct CommConfig {
   std::int64_t bucket_mib = 25;  ///< size of one gradient all-reduce
+  CommBackend backend = CommBackend::Auto;
+  bool allow_shared_gpu = false;
 };
 
 /// ldmpi train
@@ -107,6 +111,7 @@ struct TrainConfig {
   std::optional<std::int64_t> accumulation;      ///< passes summed before an update
   Precision precision = Precision::Auto;         ///< auto: fp32 on cpu, bf16 on cuda
   Device device = Device::Auto;
+  bool deterministic = false;  ///< equal bits in every run, on CUDA too
   std::uint64_t seed = 0;
   std::int64_t max_train_steps = 10000;  ///< optimizer steps
   std::string output_dir;

@@ -17,6 +17,10 @@ struct Names<Device> {
   static constexpr std::array<std::string_view, 3> list{"auto", "cpu", "cuda"};
 };
 template <>
+struct Names<CommBackend> {
+  static constexpr std::array<std::string_view, 3> list{"auto", "nccl", "mpi"};
+};
+template <>
 struct Names<Precision> {
   static constexpr std::array<std::string_view, 5> list{"auto", "fp32", "tf32", "bf16", "fp16"};
 };

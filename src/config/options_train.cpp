@@ -11,6 +11,7 @@ void add_run(OptionTable& table, TrainConfig& c) {
   add_num_gpus(table, c.num_gpus);
   add_batch(table, c.batch_size, c.total_batch_size, c.accumulation);
   add_device(table, c.device, c.precision);
+  table.add("deterministic", c.deterministic, "equal bits in every run on CUDA too, where it costs speed");
   table.add("seed", c.seed, "key of all random numbers").fixed();
   table.add("print", c.print, "print these stages of the compiled step instead of training; may be repeated")
       .commas()
@@ -159,6 +160,8 @@ void add_house(OptionTable& table, TrainConfig& c) {
   add_log_level(table, c.log.level);
   table.group("Communication");
   table.add("comm.bucket_mib", c.comm.bucket_mib, "MiB of gradients in one all-reduce").within(1, 65536).rare();
+  table.add("comm.backend", c.comm.backend, "what carries gradients; auto: nccl between GPUs, else mpi").rare();
+  table.add("comm.allow_shared_gpu", c.comm.allow_shared_gpu, "let ranks share a GPU; gradients then go over mpi").rare();
 }
 
 }  // namespace

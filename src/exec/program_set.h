@@ -45,10 +45,14 @@ class ProgramSet {
   /// Bytes of one kind of collective that a run of the program hands to the communicator on each rank.
   [[nodiscard]] std::int64_t wire_bytes(int program, ir::CollectiveKind kind) const;
 
-  /// Allocates the arenas, prepares every kernel and collective. Device and communicator must outlive the set.
-  void bind(backend::Device& device, comm::Communicator& communicator);
+  /// Every node of the compiled programs that a backend has a kernel for.
+  [[nodiscard]] std::vector<backend::NodeToMake> nodes_to_make() const;
 
-  /// Runs a program to its end: no allocation. Collectives in flight are moved between kernels.
+  /// Prepares every kernel and collective, allocates the arenas. Device and collectives must outlive the set.
+  void bind(backend::Device& device, comm::Collectives& collectives);
+
+  /// Runs a program to its end: no allocation. The first run enqueues node by node; where the device can, the second
+  /// one records what the later ones replay. Collectives of the host are moved between kernels.
   PhaseSeconds run(int program);
 
   /// Memory of a named input or output of a program; `bytes` is what the type says, dense.
@@ -65,6 +69,9 @@ class ProgramSet {
 
  private:
   struct Bound;
+  [[nodiscard]] std::unique_ptr<Bound> bind_program(const Program& program);
+  [[nodiscard]] std::unique_ptr<comm::Request> prepare_collective(const ir::StartCollective& start, void* arena,
+                                                                  DType dtype);
   [[nodiscard]] plan::PlanInputs plan_inputs(const Program& program) const;
   [[nodiscard]] backend::NodeTypes kernel_types(const Program& program, const ir::Node& node, bool placed) const;
   void collect_slots();
@@ -78,6 +85,7 @@ class ProgramSet {
   std::map<std::string, std::int64_t> constant_slots_;
   std::map<std::string, std::shared_ptr<const std::vector<float>>> constants_;
   backend::Device* device_ = nullptr;
+  comm::Collectives* collectives_ = nullptr;
   std::array<std::unique_ptr<backend::Memory>, ir::kArenas> memory_;
   std::vector<std::unique_ptr<Bound>> bound_;
 };

@@ -249,7 +249,8 @@ class Loop {
 }  // namespace
 
 Exit train(config::TrainConfig config, const comm::Environment& environment, comm::Communicator& communicator,
-           const backend::Lowering& lowering, backend::Device& device) {
+           const Machine& machine) {
+  auto& [lowering, device, collectives] = machine;
   const RunFolder folder(config.output_dir);
   const bool root = communicator.rank() == 0;
   const bool print_only = !config.print.empty();
@@ -282,7 +283,7 @@ Exit train(config::TrainConfig config, const comm::Environment& environment, com
   TrainState state = comm::agree(communicator, [&] {
     return prepare_resume(config, job.fingerprints(), root && !print_only, folder, record.newest);
   });
-  comm::agree(communicator, [&] { job.programs().bind(device, communicator); });
+  comm::agree(communicator, [&] { job.programs().bind(device, collectives); });
   if (print_only) {
     if (root) print_stages(std::cout, config.print, job.programs());
     return Exit::Done;

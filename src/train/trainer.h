@@ -8,9 +8,16 @@
 
 namespace ldmpi::train {
 
+/// Where the steps run, and how their collectives travel.
+struct Machine {
+  const backend::Lowering& lowering;
+  backend::Device& device;
+  comm::Collectives& collectives;
+};
+
 /// Trains, resuming where the run folder has a checkpoint. `config` is resolved (config/resolve.h). Returns the exit
 /// code for orderly ends (Done, Requeue); throws Error for all others. Collective: every rank calls it.
 [[nodiscard]] Exit train(config::TrainConfig config, const comm::Environment& environment,
-                         comm::Communicator& communicator, const backend::Lowering& lowering, backend::Device& device);
+                         comm::Communicator& communicator, const Machine& machine);
 
 }  // namespace ldmpi::train

@@ -60,6 +60,7 @@ check_doors() {
     BEGIN {
       door("mpi\\.h", "src/comm/[^/]*\\.cpp")
       door("nccl", "src/comm/nccl[^/]*\\.cpp")
+      door("cuda_runtime_api", "src/(backend/cuda/|comm/nccl[^/]*\\.cpp)")
       door("(hdf5|H5)", "src/io/")
       door("(dnnl|oneapi/)", "src/backend/cpu/")
       door("(cuda|cudnn|cublas|nvrtc|nvtx)", "src/backend/cuda/")

@@ -50,6 +50,10 @@ class MemoryOnly final : public backend::Device {
   [[nodiscard]] backend::KernelPtr make_kernel(const ir::Op&, const backend::NodeTypes&) override { return nullptr; }
   void upload(void*, const void*, std::size_t) override {}
   void download(void*, const void*, std::size_t) override {}
+  void copy(void*, const void*, std::size_t) override {}
+  [[nodiscard]] std::unique_ptr<backend::Recording> record(const std::function<void()>&) override { return nullptr; }
+  [[nodiscard]] std::unique_ptr<backend::Marks> make_marks(std::size_t) override { return nullptr; }
+  [[nodiscard]] bool idle() override { return true; }
   void synchronize() override {}
   [[nodiscard]] std::string description() const override { return "none"; }
 

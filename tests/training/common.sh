@@ -6,6 +6,7 @@ set -u
 here=$(mktemp -d "${TMPDIR:-/tmp}/ldmpi-test-XXXXXX")
 export LDMPI_DATA__PATH=$here/data  # the weakest source: --data.path overrules it
 failures=0
+device=cpu  # of words()
 
 finish() {
   if [ "$failures" -eq 0 ]; then rm -rf "$here"; echo "all passed"; exit 0; fi
@@ -30,7 +31,7 @@ mpi() {
 # Sets the array words: a training command without launcher and run folder.
 words() {
   words=("$PROGRAM" train --model.config "$TESTS/training/tiny_unet.json" --total_batch_size 8
-         --seed 7 --device cpu --schedule.warmup_steps 0 --log.tensorboard off)
+         --seed 7 --device "$device" --schedule.warmup_steps 0 --log.tensorboard off)
 }
 
 # train RANKS RUN [options]: expects success.

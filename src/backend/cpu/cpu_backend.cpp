@@ -9,6 +9,7 @@
 #include "backend/cpu/memory.h"
 #include "backend/cpu/weight_layout.h"
 #include "base/check.h"
+#include "base/clock.h"
 
 namespace ldmpi::backend {
 
@@ -54,6 +55,18 @@ class CpuLowering final : public Lowering {
   int threads_;
 };
 
+class ClockMarks final : public Marks {
+ public:
+  explicit ClockMarks(std::size_t count) : seconds_(count) {}
+  void set(std::size_t i) override {
+    seconds_[i] = std::chrono::duration<double>(Clock::now().time_since_epoch()).count();
+  }
+  [[nodiscard]] double seconds(std::size_t i) const override { return seconds_[i]; }
+
+ private:
+  std::vector<double> seconds_;
+};
+
 class CpuDevice final : public Device {
  public:
   explicit CpuDevice(int threads) : threads_(threads) {}
@@ -68,6 +81,12 @@ class CpuDevice final : public Device {
   }
   void upload(void* device, const void* host, std::size_t bytes) override { std::memcpy(device, host, bytes); }
   void download(void* host, const void* device, std::size_t bytes) override { std::memcpy(host, device, bytes); }
+  void copy(void* to, const void* from, std::size_t bytes) override { std::memcpy(to, from, bytes); }
+  [[nodiscard]] std::unique_ptr<Recording> record(const std::function<void()>&) override { return nullptr; }
+  [[nodiscard]] std::unique_ptr<Marks> make_marks(std::size_t count) override {
+    return std::make_unique<ClockMarks>(count);
+  }
+  [[nodiscard]] bool idle() override { return true; }
   void synchronize() override {}
   [[nodiscard]] std::string description() const override {
     const auto* version = dnnl_version();

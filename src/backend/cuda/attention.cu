@@ -99,10 +99,6 @@ __global__ void __launch_bounds__(kThreads) attend(Operands<T> a, Heads heads) {
 
 }  // namespace
 
-NodeAnswer answer(const ir::Attention&, const NodeTypes&) {
-  return {.pitched_inputs = true, .pitched_outputs = true};
-}
-
 KernelPtr make_kernel(const ir::Attention& op, const NodeTypes& types, Site& site) {
   const ir::Type& q = types.inputs[0];
   const ir::Type& k = types.inputs[1];

@@ -101,12 +101,6 @@ __global__ void __launch_bounds__(kThreads) gradients(Sides<T> a, Heads heads) {
 
 }  // namespace
 
-NodeAnswer answer(const ir::AttentionGrad& op, const NodeTypes& types) {
-  Scratch scratch;
-  scratch.take<float>(op.forward.heads * types.inputs[0].rows());
-  return {.workspace_bytes = scratch.used(), .pitched_inputs = true, .pitched_outputs = true};
-}
-
 KernelPtr make_kernel(const ir::AttentionGrad& op, const NodeTypes& types, Site& site) {
   for (const auto& type : types.outputs) expect_equal_dtypes(op.name, {&types.inputs[0], &type});
   for (std::size_t i = 1; i < 5; ++i) expect_equal_dtypes(op.name, {&types.inputs[0], &types.inputs[i]});

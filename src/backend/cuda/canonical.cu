@@ -52,16 +52,10 @@ KernelPtr make(const ir::Type& image, const ir::Type& planes, Stream stream) {
 
 }  // namespace
 
-NodeAnswer answer(const ir::FromCanonical&, const NodeTypes&) {
-  return {.pitched_inputs = true, .pitched_outputs = true};
-}
 KernelPtr make_kernel(const ir::FromCanonical&, const NodeTypes& types, Site& site) {
   return make<true>(types.outputs[0], types.inputs[0], site.stream());
 }
 
-NodeAnswer answer(const ir::ToCanonical&, const NodeTypes&) {
-  return {.pitched_inputs = true, .pitched_outputs = true};
-}
 KernelPtr make_kernel(const ir::ToCanonical&, const NodeTypes& types, Site& site) {
   return make<false>(types.inputs[0], types.outputs[0], site.stream());
 }

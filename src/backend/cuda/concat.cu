@@ -22,10 +22,6 @@ struct CopyBody {
 
 }  // namespace
 
-NodeAnswer answer(const ir::Concat&, const NodeTypes&) {
-  return {.pitched_inputs = true, .pitched_outputs = true};
-}
-
 KernelPtr make_kernel(const ir::Concat&, const NodeTypes& types, Site& site) {
   return with_float(types.outputs[0].dtype, [&]<typename T>(T) -> KernelPtr {
     return own_kernel([types, stream = site.stream()](const KernelArgs& args) {

@@ -100,20 +100,12 @@ std::vector<float> frequencies_of(const ir::Sinusoid& op) {
 
 }  // namespace
 
-NodeAnswer answer(const ir::Lookup&, const NodeTypes&) {
-  return {};
-}
-
 KernelPtr make_kernel(const ir::Lookup&, const NodeTypes& types, Site& site) {
   return own_kernel([count = types.outputs[0].count(), last = types.inputs[0].count() - 1,
                      stream = site.stream()](const KernelArgs& args) {
     each(1, count, false, stream,
          LookupBody{args.in<float>(0), args.in<std::int64_t>(1), args.out<float>(0), last});
   });
-}
-
-NodeAnswer answer(const ir::Blend&, const NodeTypes&) {
-  return {};
 }
 
 KernelPtr make_kernel(const ir::Blend&, const NodeTypes& types, Site& site) {
@@ -127,10 +119,6 @@ KernelPtr make_kernel(const ir::Blend&, const NodeTypes& types, Site& site) {
                         size});
     });
   });
-}
-
-NodeAnswer answer(const ir::DropCaption&, const NodeTypes&) {
-  return {.pitched_inputs = true, .pitched_outputs = true};
 }
 
 KernelPtr make_kernel(const ir::DropCaption& op, const NodeTypes& types, Site& site) {
@@ -149,10 +137,6 @@ KernelPtr make_kernel(const ir::DropCaption& op, const NodeTypes& types, Site& s
       });
     });
   });
-}
-
-NodeAnswer answer(const ir::Sinusoid&, const NodeTypes&) {
-  return {.pitched_outputs = true};
 }
 
 KernelPtr make_kernel(const ir::Sinusoid& op, const NodeTypes& types, Site& site) {

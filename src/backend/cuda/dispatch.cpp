@@ -11,23 +11,10 @@ namespace {
 
 template <typename O>
 concept OwnOp = requires(const O& op, const NodeTypes& types, Site& site) {
-  { answer(op, types) } -> std::same_as<NodeAnswer>;
   { make_kernel(op, types, site) } -> std::same_as<KernelPtr>;
 };
 
 }  // namespace
-
-NodeAnswer own_answer(const ir::Op& op, const NodeTypes& types) {
-  return std::visit(
-      [&]<typename O>(const O& node) -> NodeAnswer {
-        if constexpr (OwnOp<O>) {
-          return answer(node, types);
-        } else {
-          fail(Exit::Internal, "op '{}' has no own CUDA kernel", O::name);
-        }
-      },
-      op);
-}
 
 KernelPtr make_own_kernel(const ir::Op& op, const NodeTypes& types, Site& site) {
   return std::visit(

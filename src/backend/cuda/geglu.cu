@@ -52,10 +52,6 @@ struct GegluGradBody {
 
 }  // namespace
 
-NodeAnswer answer(const ir::Geglu&, const NodeTypes&) {
-  return {.pitched_inputs = true, .pitched_outputs = true};
-}
-
 KernelPtr make_kernel(const ir::Geglu& op, const NodeTypes& types, Site& site) {
   const ir::Type& x = types.inputs[0];
   const ir::Type& y = types.outputs[0];
@@ -67,10 +63,6 @@ KernelPtr make_kernel(const ir::Geglu& op, const NodeTypes& types, Site& site) {
            GegluBody<T>{args.in<T>(0), args.out<T>(0), x.row_pitch(), y.row_pitch(), y.columns()});
     });
   });
-}
-
-NodeAnswer answer(const ir::GegluGrad&, const NodeTypes&) {
-  return {.pitched_inputs = true, .pitched_outputs = true};
 }
 
 KernelPtr make_kernel(const ir::GegluGrad& op, const NodeTypes& types, Site& site) {

@@ -21,7 +21,7 @@ struct Norm {
         channels(x.columns()),
         groups(op.groups),
         per_group(x.columns() / op.groups),
-        pieces(x.rows() / x.shape[0], 32, 128) {}
+        pieces(scratch::norm_pieces(x.rows() / x.shape[0])) {}
 
   [[nodiscard]] Grid slabs(int width, int sums) const {
     return Slab(channels, width).grid(width, pieces.count, samples, sums);
@@ -37,14 +37,12 @@ struct Parts {
   float* pieces;
   float* samples;
   float* groups;
-  std::size_t bytes;
 
   Parts(const Norm& norm, bool gradient, void* workspace) {
     Scratch scratch(workspace);
     pieces = scratch.take<float>(norm.samples * norm.pieces.count * 2 * norm.channels);
     samples = gradient ? scratch.take<float>(norm.samples * 2 * norm.channels) : nullptr;
     groups = gradient ? scratch.take<float>(norm.samples * norm.groups * 2) : nullptr;
-    bytes = scratch.used();
   }
 };
 
@@ -279,28 +277,13 @@ KernelPtr make_gradient(const ir::GroupNorm& op, const NodeTypes& types, Stream 
   });
 }
 
-NodeAnswer answer_of(const ir::GroupNorm& op, const ir::Type& x, bool gradient) {
-  return {.workspace_bytes = Parts(Norm(op, x), gradient, nullptr).bytes,
-          .pitched_inputs = true,
-          .pitched_outputs = true,
-          .overwrites_first = true};
-}
-
 }  // namespace
-
-NodeAnswer answer(const ir::GroupNorm& op, const NodeTypes& types) {
-  return answer_of(op, types.inputs[0], false);
-}
 
 KernelPtr make_kernel(const ir::GroupNorm& op, const NodeTypes& types, Site& site) {
   expect_equal_dtypes(op.name, {&types.inputs[0], &types.inputs[1], &types.inputs[2], &types.outputs[0]});
   return with_float(types.inputs[0].dtype, [&]<typename T>(T) {
     return op.silu ? make_forward<T, true>(op, types, site.stream()) : make_forward<T, false>(op, types, site.stream());
   });
-}
-
-NodeAnswer answer(const ir::GroupNormGrad& op, const NodeTypes& types) {
-  return answer_of(op.forward, types.inputs[1], true);
 }
 
 KernelPtr make_kernel(const ir::GroupNormGrad& op, const NodeTypes& types, Site& site) {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "backend/cuda_scratch.h"
 #include "backend/kernel.h"
 
 struct CUstream_st;
@@ -27,13 +28,6 @@ class Site {
   [[nodiscard]] virtual std::shared_ptr<const void> keep(std::span<const std::byte> bytes) = 0;
 };
 
-[[nodiscard]] constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
-  return (a + b - 1) / b;
-}
-[[nodiscard]] constexpr std::int64_t round_up(std::int64_t a, std::int64_t b) {
-  return ceil_div(a, b) * b;
-}
-
 /// Threads of most kernels' blocks.
 inline constexpr int kThreads = 256;
 
@@ -52,34 +46,6 @@ template <typename Body>
 [[nodiscard]] KernelPtr own_kernel(Body body) {
   return std::make_unique<const OwnKernel<Body>>(std::move(body));
 }
-
-/// Hands out parts of a workspace, each aligned to 64 bytes: with a null base it only counts.
-class Scratch {
- public:
-  explicit Scratch(void* base = nullptr) : base_(static_cast<std::byte*>(base)) {}
-  template <typename T>
-  T* take(std::int64_t count) {
-    auto* part = base_ == nullptr ? nullptr : reinterpret_cast<T*>(base_ + used_);
-    used_ += static_cast<std::size_t>(round_up(count * static_cast<std::int64_t>(sizeof(T)), 64));
-    return part;
-  }
-  [[nodiscard]] std::size_t used() const { return used_; }
-
- private:
-  std::byte* base_;
-  std::size_t used_ = 0;
-};
-
-/// `extent` in pieces of equal size (the last one may be smaller): at most `most`, none under `least`. A function of
-/// the shapes only, hence reductions over pieces have a fixed shape.
-struct Pieces {
-  std::int64_t extent = 0;
-  std::int64_t size = 1;
-  std::int64_t count = 0;
-
-  Pieces(std::int64_t n, std::int64_t least, std::int64_t most)
-      : extent(n), size(ceil_div(n, most) > least ? ceil_div(n, most) : least), count(ceil_div(n, size)) {}
-};
 
 /// Elements of a value as they are stored, padding included.
 [[nodiscard]] std::int64_t stored_elements(const ir::Type& type);

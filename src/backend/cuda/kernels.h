@@ -1,6 +1,7 @@
 #pragma once
-// The own kernels of the CUDA backend: per op what it answers while lowering and how a kernel is made. Convolutions and
-// matrix products are the libraries'. All throw Error(Internal) for types they cannot serve.
+// The own kernels of the CUDA backend: how the kernel of an op is made. Convolutions and matrix products are the
+// libraries'. What an op needs is said by backend/formula_lowering. All throw Error(Internal) for types they cannot
+// serve.
 
 #include "backend/cuda/host.h"
 #include "backend/kernel.h"
@@ -8,22 +9,10 @@
 
 namespace ldmpi::backend::cuda {
 
-/// The kernel of one node, or what it answers, by the functions below. Throw Error(Internal) for an op that another
-/// room serves.
-[[nodiscard]] NodeAnswer own_answer(const ir::Op& op, const NodeTypes& types);
+/// The kernel of one node by the functions below. Throws Error(Internal) for an op that they do not serve.
 [[nodiscard]] KernelPtr make_own_kernel(const ir::Op& op, const NodeTypes& types, Site& site);
 
 // Pointwise.
-[[nodiscard]] NodeAnswer answer(const ir::Fill&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::Unary&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::UnaryGrad&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::Add&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::Scale&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::Cast&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::Geglu&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::GegluGrad&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::AddChannels&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::MulAdd&, const NodeTypes&);
 [[nodiscard]] KernelPtr make_kernel(const ir::Fill&, const NodeTypes&, Site&);
 [[nodiscard]] KernelPtr make_kernel(const ir::Unary&, const NodeTypes&, Site&);
 [[nodiscard]] KernelPtr make_kernel(const ir::UnaryGrad&, const NodeTypes&, Site&);
@@ -36,27 +25,16 @@ namespace ldmpi::backend::cuda {
 [[nodiscard]] KernelPtr make_kernel(const ir::MulAdd&, const NodeTypes&, Site&);
 
 // Normalisations.
-[[nodiscard]] NodeAnswer answer(const ir::GroupNorm&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::GroupNormGrad&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::LayerNorm&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::LayerNormGrad&, const NodeTypes&);
 [[nodiscard]] KernelPtr make_kernel(const ir::GroupNorm&, const NodeTypes&, Site&);
 [[nodiscard]] KernelPtr make_kernel(const ir::GroupNormGrad&, const NodeTypes&, Site&);
 [[nodiscard]] KernelPtr make_kernel(const ir::LayerNorm&, const NodeTypes&, Site&);
 [[nodiscard]] KernelPtr make_kernel(const ir::LayerNormGrad&, const NodeTypes&, Site&);
 
 // Sums.
-[[nodiscard]] NodeAnswer answer(const ir::SumPixels&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::SumRows&, const NodeTypes&);
 [[nodiscard]] KernelPtr make_kernel(const ir::SumPixels&, const NodeTypes&, Site&);
 [[nodiscard]] KernelPtr make_kernel(const ir::SumRows&, const NodeTypes&, Site&);
 
 // Columns side by side, resizing, and the borders to canonical order.
-[[nodiscard]] NodeAnswer answer(const ir::Concat&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::Upsample&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::UpsampleGrad&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::FromCanonical&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::ToCanonical&, const NodeTypes&);
 [[nodiscard]] KernelPtr make_kernel(const ir::Concat&, const NodeTypes&, Site&);
 [[nodiscard]] KernelPtr make_kernel(const ir::Upsample&, const NodeTypes&, Site&);
 [[nodiscard]] KernelPtr make_kernel(const ir::UpsampleGrad&, const NodeTypes&, Site&);
@@ -64,20 +42,10 @@ namespace ldmpi::backend::cuda {
 [[nodiscard]] KernelPtr make_kernel(const ir::ToCanonical&, const NodeTypes&, Site&);
 
 // Attention of any width up to 256, without a stored score matrix.
-[[nodiscard]] NodeAnswer answer(const ir::Attention&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::AttentionGrad&, const NodeTypes&);
 [[nodiscard]] KernelPtr make_kernel(const ir::Attention&, const NodeTypes&, Site&);
 [[nodiscard]] KernelPtr make_kernel(const ir::AttentionGrad&, const NodeTypes&, Site&);
 
 // Random numbers and the diffusion process.
-[[nodiscard]] NodeAnswer answer(const ir::RandomTimesteps&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::RandomNormal&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::Lookup&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::Blend&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::DropCaption&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::Sinusoid&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::WeightedMse&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::WeightedMseGrad&, const NodeTypes&);
 [[nodiscard]] KernelPtr make_kernel(const ir::RandomTimesteps&, const NodeTypes&, Site&);
 [[nodiscard]] KernelPtr make_kernel(const ir::RandomNormal&, const NodeTypes&, Site&);
 [[nodiscard]] KernelPtr make_kernel(const ir::Lookup&, const NodeTypes&, Site&);
@@ -88,15 +56,21 @@ namespace ldmpi::backend::cuda {
 [[nodiscard]] KernelPtr make_kernel(const ir::WeightedMseGrad&, const NodeTypes&, Site&);
 
 // The update.
-[[nodiscard]] NodeAnswer answer(const ir::Accumulate&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::SumSquares&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::AdamW&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::UpdateState&, const NodeTypes&);
-[[nodiscard]] NodeAnswer answer(const ir::ReadState&, const NodeTypes&);
 [[nodiscard]] KernelPtr make_kernel(const ir::Accumulate&, const NodeTypes&, Site&);
 [[nodiscard]] KernelPtr make_kernel(const ir::SumSquares&, const NodeTypes&, Site&);
 [[nodiscard]] KernelPtr make_kernel(const ir::AdamW&, const NodeTypes&, Site&);
 [[nodiscard]] KernelPtr make_kernel(const ir::UpdateState&, const NodeTypes&, Site&);
 [[nodiscard]] KernelPtr make_kernel(const ir::ReadState&, const NodeTypes&, Site&);
+
+// For kernels of the libraries.
+struct Rows2d {
+  void* data = nullptr;
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+  std::int64_t pitch = 0;
+};
+/// Enqueues a copy of as many rows as `to` has: columns that `from` lacks become zero, those that `to` lacks are left
+/// out; `bias`, if given, is added to every row of `to`.
+void fit_columns(const Rows2d& from, const Rows2d& to, const void* bias, DType type, Stream stream);
 
 }  // namespace ldmpi::backend::cuda

@@ -129,15 +129,7 @@ __global__ void __launch_bounds__(kThreads) column_gradients(Gradient<T> a, Piec
   sum_down(sums, a.columns, partial + static_cast<std::int64_t>(blockIdx.y) * 2 * a.columns);
 }
 
-Pieces pieces_of(const ir::Type& x) {
-  return {x.rows(), 64, 256};
-}
-
 }  // namespace
-
-NodeAnswer answer(const ir::LayerNorm&, const NodeTypes&) {
-  return {.pitched_inputs = true, .pitched_outputs = true, .overwrites_first = true};
-}
 
 KernelPtr make_kernel(const ir::LayerNorm& op, const NodeTypes& types, Site& site) {
   const ir::Type& x = types.inputs[0];
@@ -155,16 +147,6 @@ KernelPtr make_kernel(const ir::LayerNorm& op, const NodeTypes& types, Site& sit
   });
 }
 
-NodeAnswer answer(const ir::LayerNormGrad&, const NodeTypes& types) {
-  const ir::Type& x = types.inputs[1];
-  Scratch scratch;
-  scratch.take<float>(pieces_of(x).count * 2 * x.columns());
-  return {.workspace_bytes = scratch.used(),
-          .pitched_inputs = true,
-          .pitched_outputs = true,
-          .overwrites_first = true};
-}
-
 KernelPtr make_kernel(const ir::LayerNormGrad& op, const NodeTypes& types, Site& site) {
   const ir::Type& dy = types.inputs[0];
   const ir::Type& x = types.inputs[1];
@@ -172,7 +154,7 @@ KernelPtr make_kernel(const ir::LayerNormGrad& op, const NodeTypes& types, Site&
   expect_equal_dtypes(op.name, {&dy, &x, &types.inputs[2], &dx, &types.outputs[1], &types.outputs[2]});
   return with_float(x.dtype, [&]<typename T>(T) -> KernelPtr {
     const bool fits = fits_wide(dy, kWide<T>) && fits_wide(x, kWide<T>) && fits_wide(dx, kWide<T>);
-    return own_kernel([=, stream = site.stream(), pieces = pieces_of(x)](const KernelArgs& args) {
+    return own_kernel([=, stream = site.stream(), pieces = scratch::row_pieces(x.rows())](const KernelArgs& args) {
       const Gradient<T> a{args.in<T>(0),  args.in<T>(1), args.in<T>(2), args.in<float>(3), args.in<float>(4),
                           args.out<T>(0), x.rows(),      x.columns(),   dy.row_pitch(),    x.row_pitch(),
                           dx.row_pitch()};

@@ -13,7 +13,7 @@ struct Samples {
   std::int64_t size;  ///< elements of a sample
   Pieces pieces;
 
-  explicit Samples(const ir::Type& type) : count(type.shape[0]), size(type.count() / count), pieces(size, 4096, 64) {}
+  explicit Samples(const ir::Type& type) : count(type.shape[0]), size(type.count() / count), pieces(scratch::loss_pieces(size)) {}
   [[nodiscard]] std::int64_t parts() const { return count * pieces.count; }
 };
 
@@ -67,12 +67,6 @@ struct SlopeBody {
 
 }  // namespace
 
-NodeAnswer answer(const ir::WeightedMse&, const NodeTypes& types) {
-  Scratch scratch;
-  scratch.take<double>(Samples(types.inputs[0]).parts());
-  return {.workspace_bytes = scratch.used()};
-}
-
 KernelPtr make_kernel(const ir::WeightedMse&, const NodeTypes& types, Site& site) {
   return with_float(types.inputs[0].dtype, [&]<typename T>(T) -> KernelPtr {
     return own_kernel([samples = Samples(types.inputs[0]), stream = site.stream()](const KernelArgs& args) {
@@ -86,10 +80,6 @@ KernelPtr make_kernel(const ir::WeightedMse&, const NodeTypes& types, Site& site
              static_cast<double>(samples.count * samples.size), args.out<float>(0));
     });
   });
-}
-
-NodeAnswer answer(const ir::WeightedMseGrad&, const NodeTypes&) {
-  return {};
 }
 
 KernelPtr make_kernel(const ir::WeightedMseGrad&, const NodeTypes& types, Site& site) {

@@ -11,11 +11,9 @@
 namespace ldmpi::backend::cuda {
 namespace {
 
-constexpr std::int64_t kPiece = 16384;
-
 using Range = ir::ParameterRange;
 
-/// The ranges cut into runs of at most kPiece elements, in device memory.
+/// The ranges cut into runs of at most scratch::kUpdatePiece elements, in device memory.
 struct Runs {
   std::shared_ptr<const void> owner;
   std::int64_t count;
@@ -36,9 +34,9 @@ struct Runs {
   static std::vector<Range> cut(const std::vector<Range>& ranges) {
     std::vector<Range> runs;
     for (const auto& range : ranges)
-      for (std::int64_t begin = range.begin; begin < range.end; begin += kPiece) {
+      for (std::int64_t begin = range.begin; begin < range.end; begin += scratch::kUpdatePiece) {
         const std::int64_t skipped = begin - range.begin;
-        const std::int64_t end = begin + kPiece < range.end ? begin + kPiece : range.end;
+        const std::int64_t end = begin + scratch::kUpdatePiece < range.end ? begin + scratch::kUpdatePiece : range.end;
         runs.push_back({begin, end, range.master_begin + skipped, range.moment_begin + skipped, range.decay});
       }
     return runs;
@@ -208,10 +206,6 @@ __global__ void read_state(const double* state, ir::ReadState op, float* out) {
 
 }  // namespace
 
-NodeAnswer answer(const ir::Accumulate&, const NodeTypes&) {
-  return {};
-}
-
 KernelPtr make_kernel(const ir::Accumulate&, const NodeTypes& types, Site& site) {
   const ir::Type& x = types.inputs[1];
   return with_float(x.dtype, [&]<typename T>(T) -> KernelPtr {
@@ -220,12 +214,6 @@ KernelPtr make_kernel(const ir::Accumulate&, const NodeTypes& types, Site& site)
       each(1, count, count % body.kWidth == 0 && aligned({body.sum, body.x}), stream, body);
     });
   });
-}
-
-NodeAnswer answer(const ir::SumSquares& op, const NodeTypes&) {
-  Scratch scratch;
-  scratch.take<double>(static_cast<std::int64_t>(Runs::cut(op.ranges).size()));
-  return {.workspace_bytes = scratch.used()};
 }
 
 KernelPtr make_kernel(const ir::SumSquares& op, const NodeTypes& types, Site& site) {
@@ -237,10 +225,6 @@ KernelPtr make_kernel(const ir::SumSquares& op, const NodeTypes& types, Site& si
              args.out<double>(0));
     });
   });
-}
-
-NodeAnswer answer(const ir::AdamW&, const NodeTypes&) {
-  return {};
 }
 
 KernelPtr make_kernel(const ir::AdamW& op, const NodeTypes& types, Site& site) {
@@ -269,19 +253,11 @@ KernelPtr make_kernel(const ir::AdamW& op, const NodeTypes& types, Site& site) {
   });
 }
 
-NodeAnswer answer(const ir::UpdateState&, const NodeTypes&) {
-  return {};
-}
-
 KernelPtr make_kernel(const ir::UpdateState& op, const NodeTypes&, Site& site) {
   return own_kernel([op, stream = site.stream()](const KernelArgs& args) {
     launch(update_state, {dim3(1), dim3(32)}, stream, args.in<double>(0), args.in_out<double>(1), args.out<double>(0),
            op);
   });
-}
-
-NodeAnswer answer(const ir::ReadState&, const NodeTypes&) {
-  return {};
 }
 
 KernelPtr make_kernel(const ir::ReadState& op, const NodeTypes&, Site& site) {

@@ -7,9 +7,6 @@
 namespace ldmpi::backend::cuda {
 namespace {
 
-constexpr NodeAnswer kAnywhere{.pitched_inputs = true, .pitched_outputs = true};
-constexpr NodeAnswer kInPlace{.pitched_inputs = true, .pitched_outputs = true, .overwrites_first = true};
-
 /// A matrix whose row `r` begins `r * pitch` elements behind the first.
 template <typename T>
 struct Rows {
@@ -179,39 +176,24 @@ std::uint64_t pattern_of(float value, DType type) {
 
 }  // namespace
 
-NodeAnswer answer(const ir::Unary&, const NodeTypes&) {
-  return kInPlace;
-}
 KernelPtr make_kernel(const ir::Unary& op, const NodeTypes& types, Site& site) {
   if (op.fn == ir::UnaryFn::Silu) return map1(op.name, types, site.stream(), SiluFn{});
   return map1(op.name, types, site.stream(), GeluFn{});
 }
 
-NodeAnswer answer(const ir::UnaryGrad&, const NodeTypes&) {
-  return kInPlace;
-}
 KernelPtr make_kernel(const ir::UnaryGrad& op, const NodeTypes& types, Site& site) {
   if (op.fn == ir::UnaryFn::Silu) return map2(op.name, types, site.stream(), SiluSlopeFn{});
   return map2(op.name, types, site.stream(), GeluSlopeFn{});
 }
 
-NodeAnswer answer(const ir::Add&, const NodeTypes&) {
-  return kInPlace;
-}
 KernelPtr make_kernel(const ir::Add& op, const NodeTypes& types, Site& site) {
   return map2(op.name, types, site.stream(), SumFn{});
 }
 
-NodeAnswer answer(const ir::Scale&, const NodeTypes&) {
-  return kInPlace;
-}
 KernelPtr make_kernel(const ir::Scale& op, const NodeTypes& types, Site& site) {
   return map1(op.name, types, site.stream(), ScaleFn{op.factor});
 }
 
-NodeAnswer answer(const ir::Cast&, const NodeTypes&) {
-  return kAnywhere;
-}
 KernelPtr make_kernel(const ir::Cast&, const NodeTypes& types, Site& site) {
   return with_float(types.inputs[0].dtype, [&]<typename X>(X) -> KernelPtr {
     return with_float(types.outputs[0].dtype,
@@ -219,9 +201,6 @@ KernelPtr make_kernel(const ir::Cast&, const NodeTypes& types, Site& site) {
   });
 }
 
-NodeAnswer answer(const ir::AddChannels&, const NodeTypes&) {
-  return kInPlace;
-}
 KernelPtr make_kernel(const ir::AddChannels& op, const NodeTypes& types, Site& site) {
   const ir::Type& x = types.inputs[0];
   expect_equal_dtypes(op.name, {&x, &types.inputs[1], &types.outputs[0]});
@@ -236,9 +215,6 @@ KernelPtr make_kernel(const ir::AddChannels& op, const NodeTypes& types, Site& s
   });
 }
 
-NodeAnswer answer(const ir::MulAdd&, const NodeTypes&) {
-  return kInPlace;
-}
 KernelPtr make_kernel(const ir::MulAdd&, const NodeTypes& types, Site& site) {
   const Walk walk({&types.inputs[0], &types.inputs[1], &types.inputs[2], &types.outputs[0]}, MulAddBody::kWidth);
   return own_kernel([=, stream = site.stream()](const KernelArgs& args) {
@@ -249,9 +225,6 @@ KernelPtr make_kernel(const ir::MulAdd&, const NodeTypes& types, Site& site) {
   });
 }
 
-NodeAnswer answer(const ir::Fill&, const NodeTypes&) {
-  return kAnywhere;
-}
 KernelPtr make_kernel(const ir::Fill& op, const NodeTypes& types, Site& site) {
   const std::uint64_t bits = pattern_of(op.value, types.outputs[0].dtype);
   switch (size_of(types.outputs[0].dtype)) {

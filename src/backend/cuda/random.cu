@@ -45,20 +45,12 @@ struct NormalBody {
 
 }  // namespace
 
-NodeAnswer answer(const ir::RandomTimesteps&, const NodeTypes&) {
-  return {};
-}
-
 KernelPtr make_kernel(const ir::RandomTimesteps& op, const NodeTypes& types, Site& site) {
   return own_kernel(
       [op, count = types.outputs[0].count(), stream = site.stream()](const KernelArgs& args) {
         each(1, count, false, stream,
              TimestepBody{args.in<std::int64_t>(0), args.out<std::int64_t>(0), op.seed, op.steps});
       });
-}
-
-NodeAnswer answer(const ir::RandomNormal&, const NodeTypes&) {
-  return {.pitched_outputs = true};
 }
 
 KernelPtr make_kernel(const ir::RandomNormal& op, const NodeTypes& types, Site& site) {

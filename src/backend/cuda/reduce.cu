@@ -19,13 +19,7 @@ struct ColumnSums {
         columns(x.columns()),
         x_pitch(x.row_pitch()),
         y_pitch(y.row_pitch()),
-        pieces(x.rows() / run_count, 64, 128) {}
-
-  [[nodiscard]] NodeAnswer answer() const {
-    Scratch scratch;
-    scratch.take<float>(runs * pieces.count * columns);
-    return {.workspace_bytes = scratch.used(), .pitched_inputs = true, .pitched_outputs = true};
-  }
+        pieces(scratch::sum_pieces(x.rows() / run_count)) {}
 };
 
 template <int N, typename T>
@@ -68,17 +62,11 @@ ColumnSums sums_of(const ir::SumRows&, const NodeTypes& types) {
 
 }  // namespace
 
-NodeAnswer answer(const ir::SumPixels& op, const NodeTypes& types) {
-  return sums_of(op, types).answer();
-}
 KernelPtr make_kernel(const ir::SumPixels& op, const NodeTypes& types, Site& site) {
   expect_equal_dtypes(op.name, {&types.inputs[0], &types.outputs[0]});
   return make(sums_of(op, types), types, site.stream());
 }
 
-NodeAnswer answer(const ir::SumRows& op, const NodeTypes& types) {
-  return sums_of(op, types).answer();
-}
 KernelPtr make_kernel(const ir::SumRows& op, const NodeTypes& types, Site& site) {
   expect_equal_dtypes(op.name, {&types.inputs[0], &types.outputs[0]});
   return make(sums_of(op, types), types, site.stream());

@@ -88,16 +88,10 @@ KernelPtr make(std::string_view op, const NodeTypes& types, const Sizes& sizes, 
 
 }  // namespace
 
-NodeAnswer answer(const ir::Upsample&, const NodeTypes&) {
-  return {.pitched_inputs = true, .pitched_outputs = true};
-}
 KernelPtr make_kernel(const ir::Upsample& op, const NodeTypes& types, Site& site) {
   return make<ResizeBody>(op.name, types, {types.inputs[0], types.outputs[0]}, site.stream());
 }
 
-NodeAnswer answer(const ir::UpsampleGrad&, const NodeTypes&) {
-  return {.pitched_inputs = true, .pitched_outputs = true};
-}
 KernelPtr make_kernel(const ir::UpsampleGrad& op, const NodeTypes& types, Site& site) {
   return make<ResizeGradBody>(op.name, types, {types.outputs[0], types.inputs[0]}, site.stream());
 }

@@ -18,8 +18,6 @@
 #define blockDim (::ldmpi::emulation::current().threads)
 #define gridDim (::ldmpi::emulation::current().blocks)
 
-struct CUstream_st;
-
 struct dim3 {
   unsigned x, y, z;
   explicit dim3(unsigned a = 1, unsigned b = 1, unsigned c = 1) : x(a), y(b), z(c) {}
@@ -67,11 +65,13 @@ struct Grid {
   std::size_t shared_bytes = 0;
 };
 
-/// Runs the kernel to its end.
+/// Submits the kernel to its stream.
 template <typename... P>
-void launch(void (*kernel)(P...), const Grid& grid, CUstream_st*, std::type_identity_t<P>... args) {
-  emulation::run({grid.blocks.x, grid.blocks.y, grid.blocks.z}, {grid.threads.x, grid.threads.y, grid.threads.z},
-                 grid.shared_bytes, [&] { kernel(args...); });
+void launch(void (*kernel)(P...), const Grid& grid, CUstream_st* stream, std::type_identity_t<P>... args) {
+  emulation::submit(stream, [=] {
+    emulation::run({grid.blocks.x, grid.blocks.y, grid.blocks.z}, {grid.threads.x, grid.threads.y, grid.threads.z},
+                   grid.shared_bytes, [&] { kernel(args...); });
+  });
 }
 
 }  // namespace ldmpi::backend::cuda

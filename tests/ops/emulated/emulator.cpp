@@ -38,6 +38,9 @@ struct Fiber {
 
 struct Machine {
   Order order = Order::Forward;
+  std::vector<std::source_location> barriers;
+  int dropped = -1;
+  Queue queue = nullptr;
   Current view;
   const std::function<void()>* body = nullptr;
   std::vector<Thread> threads;
@@ -187,8 +190,33 @@ const Current& current() {
   return machine.view;
 }
 
+void set_queue(Queue queue) {
+  machine.queue = queue;
+}
+
+void submit(CUstream_st* stream, std::function<void()> work) {
+  if (stream != nullptr && machine.queue != nullptr)
+    machine.queue(stream, std::move(work));
+  else
+    work();
+}
+
+void drop_barrier(int which) {
+  machine.dropped = which;
+}
+
+int barriers_met() {
+  return static_cast<int>(machine.barriers.size());
+}
+
 void wait_for_block(std::source_location at) {
-  wait(State::AtBlock, at);
+  const auto here = [&](const std::source_location& other) {
+    return other.line() == at.line() && std::strcmp(other.file_name(), at.file_name()) == 0;
+  };
+  const auto met = std::find_if(machine.barriers.begin(), machine.barriers.end(), here);
+  const auto number = met - machine.barriers.begin();
+  if (met == machine.barriers.end()) machine.barriers.push_back(at);
+  if (number != machine.dropped) wait(State::AtBlock, at);
 }
 
 unsigned lane() {

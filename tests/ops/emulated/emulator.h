@@ -8,6 +8,8 @@
 #include <functional>
 #include <source_location>
 
+struct CUstream_st;
+
 namespace ldmpi::emulation {
 
 struct Index {
@@ -17,6 +19,11 @@ struct Index {
 /// In which order threads and blocks run: a missing barrier shows in one of them.
 enum class Order : std::uint8_t { Forward, Backward, Shuffled };
 void set_order(Order order);
+
+/// Lets threads pass one of the block barriers without waiting, to see that its absence shows: the one that kernels met
+/// as number `which` since the start, counted by its place in the source; -1: none.
+void drop_barrier(int which);
+[[nodiscard]] int barriers_met();
 
 /// What the running thread sees.
 struct Current {
@@ -35,6 +42,11 @@ void wait_for_block(std::source_location at);
 std::uint64_t exchange(std::uint64_t bits, unsigned source, std::source_location at);
 /// 0 to 31.
 [[nodiscard]] unsigned lane();
+
+/// Where kernels launched on a stream go; without a queue, and on the null stream, they run at once.
+using Queue = void (*)(CUstream_st* stream, std::function<void()> work);
+void set_queue(Queue queue);
+void submit(CUstream_st* stream, std::function<void()> work);
 
 /// Runs `body` for every thread of every block. Shared memory is filled with NaN before each block.
 void run(Index blocks, Index threads, std::size_t shared_bytes, const std::function<void()>& body);

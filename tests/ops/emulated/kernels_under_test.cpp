@@ -4,6 +4,7 @@
 
 #include "../under_test.h"
 #include "backend/cuda/kernels.h"
+#include "backend/cuda_answers.h"
 #include "backend/formula_lowering.h"
 #include "emulator.h"
 
@@ -24,7 +25,7 @@ class EmulatedSite final : public backend::cuda::Site {
 }  // namespace
 
 backend::NodeAnswer answer_under_test(const ir::Op& op, const backend::NodeTypes& types) {
-  return backend::cuda::own_answer(op, types);
+  return backend::cuda_answer(op, types);
 }
 
 backend::KernelPtr kernel_under_test(const ir::Op& op, const backend::NodeTypes& types) {

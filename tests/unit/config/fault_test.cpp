@@ -105,7 +105,7 @@ TEST_F(ConfigTest, CommandLineForms) {
 
 // What nothing in the program reads must not be accepted.
 TEST_F(ConfigTest, OptionsThatWouldDoNothingAreUnknown) {
-  for (const char* option : {"--doctor", "--deterministic", "--comm.backend"})
+  for (const char* option : {"--doctor", "--profile"})
     expect_has(train_refusal({option, "on"}), std::string("unknown option ") + option);
   for (const char* option : {"--mode", "--data.path", "--seed", "--max_train_steps", "--print"}) {
     const std::string text = refusal([&] { parse({"bench", "--model.config", "c", option, "1"}); });

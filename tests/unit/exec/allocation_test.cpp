@@ -176,6 +176,12 @@ class CountingDevice final : public backend::Device {
   }
   void upload(void* to, const void* from, std::size_t bytes) override { device_->upload(to, from, bytes); }
   void download(void* to, const void* from, std::size_t bytes) override { device_->download(to, from, bytes); }
+  void copy(void* to, const void* from, std::size_t bytes) override { device_->copy(to, from, bytes); }
+  std::unique_ptr<backend::Recording> record(const std::function<void()>& enqueue) override {
+    return device_->record(enqueue);
+  }
+  std::unique_ptr<backend::Marks> make_marks(std::size_t count) override { return device_->make_marks(count); }
+  bool idle() override { return device_->idle(); }
   void synchronize() override { device_->synchronize(); }
   std::string description() const override { return device_->description(); }
 
