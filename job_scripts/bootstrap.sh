@@ -31,7 +31,8 @@ if grep -qs '^ID=ubuntu' /etc/os-release; then jpeg=libjpeg-turbo8-dev; fi
 packages=(g++ cmake ninja-build pkg-config openmpi-bin libopenmpi-dev libhdf5-dev libboost-program-options-dev
   libdnnl-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libpng-dev "$jpeg" libwebp-dev libarchive-dev
   libfreetype-dev dataset-fashion-mnist fonts-noto-color-emoji unicode-data
-  libgtest-dev libgmock-dev libbenchmark-dev python3-h5py python3-numpy shellcheck)  # of the tests
+  libgtest-dev libgmock-dev libbenchmark-dev python3-h5py python3-numpy shellcheck  # of the tests, to the end
+  slurmctld slurmd slurm-client munge openssh-server openssh-client iproute2 procps)
 if [ "$all" = yes ]; then packages+=(clang-14 libclang-rt-14-dev); fi
 
 missing=()

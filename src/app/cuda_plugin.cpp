@@ -1,6 +1,7 @@
 #include "app/cuda_plugin.h"
 
 #include <dlfcn.h>
+#include <stdlib.h>
 
 #include <filesystem>
 
@@ -17,6 +18,8 @@ const CudaPlugin& load() {
           "the CUDA backend {} is not there: configure with -DLDMPI_CUDA=ON on a machine with the CUDA Toolkit "
           "(job_scripts/bootstrap.sh --cuda installs it), or use --device cpu",
           file.string());
+  // GPUs are numbered by PCI address, as nvidia-smi and Slurm do it. Read by the driver when it starts.
+  setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 0);
   // Never closed: kernels and libraries of it may be in use until the process ends.
   void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr)

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "comm/agree.h"
 #include "comm/cores.h"
+#include "comm/locality.h"
 #include "comm/staged.h"
 
 namespace ldmpi::app {
@@ -28,23 +29,34 @@ bool takes_cuda(config::Device asked, const comm::Environment& environment) {
   return false;
 }
 
-/// GPU of this rank: one each, in the order of the local ranks. Where the launcher shows each rank one GPU only, that.
-int gpu_of(const comm::Environment& environment, int visible, bool allow_shared) {
-  if (visible == 1 || allow_shared) return environment.local_rank % visible;
-  require(environment.local_rank < visible, Exit::NoDevice,
-          "{} ranks on {}, which has {} GPUs: one rank per GPU. Start with `mpirun --map-by ppr:{}:node`, or "
-          "--ntasks-per-node={} under Slurm",
-          environment.local_ranks, environment.host, visible, visible, visible);
-  return environment.local_rank;
+/// How to start as many ranks on a host as it has GPUs.
+std::string line_with(const comm::Environment& environment, int gpus) {
+  if (environment.relaunched) return fmt::format("--num_gpus {}", gpus);
+  if (environment.launcher == comm::Launcher::Srun)
+    return fmt::format("srun --mpi=pmix --ntasks-per-node={} (job_scripts/slurm_srun.sbatch: RANKS_PER_NODE={})", gpus,
+                       gpus);
+  return fmt::format("mpirun --map-by ppr:{}:node (job_scripts: RANKS_PER_NODE={})", gpus, gpus);
 }
 
-Backend cuda_backend(const BackendChoice& choice, const comm::Environment& environment) {
+/// GPU of this rank: one each, in the order of the ranks of the host; the driver numbers them by PCI address. Where the
+/// launcher shows each rank one GPU only, that.
+int gpu_of(const comm::Environment& environment, const comm::Locality& place, int visible, bool allow_shared) {
+  if (visible == 1 || allow_shared) return place.rank % visible;
+  require(place.rank < visible, Exit::NoDevice, "{} ranks on {}, which has {} GPUs for them: one rank per GPU. Use {}",
+          place.ranks, environment.host, visible, line_with(environment, visible));
+  return place.rank;
+}
+
+Backend cuda_backend(const BackendChoice& choice, const comm::Environment& environment, const comm::Locality& place) {
   const auto& plugin = load_cuda_plugin();
   const int visible = plugin.device_count();
   require(visible > 0, Exit::NoDevice, "the driver shows no GPU to this process: check nvidia-smi and CUDA_VISIBLE_DEVICES");
-  const int gpu = gpu_of(environment, visible, choice.allow_shared_gpu);
-  return {config::Device::Cuda, backend::make_formula_lowering("cuda"),
-          plugin.make_device(gpu, {choice.tf32, choice.deterministic}), nullptr};
+  const int gpu = gpu_of(environment, place, visible, choice.allow_shared_gpu);
+  auto device = plugin.make_device(gpu, {choice.tf32, choice.deterministic});
+  const int cores = comm::stay_near(device->identity());
+  log::debug("on GPU {} at {}, {}", gpu, device->identity(),
+             cores > 0 ? fmt::format("on the {} cores beside it", cores) : "on any core");
+  return {config::Device::Cuda, backend::make_formula_lowering("cuda"), std::move(device), nullptr};
 }
 
 /// Two ranks on one GPU would hang in NCCL, and share its memory and time.
@@ -82,7 +94,7 @@ BackendChoice choice_of(const config::TrainConfig& config) {
 }
 
 Backend make_backend(const BackendChoice& choice, const comm::Environment& environment) {
-  if (takes_cuda(choice.device, environment)) return cuda_backend(choice, environment);
+  if (takes_cuda(choice.device, environment)) return cuda_backend(choice, environment, {});
   return cpu_backend(environment.threads.value_or(comm::allotted_cores()));
 }
 
@@ -92,10 +104,11 @@ Backend make_backend(const BackendChoice& choice, const comm::Environment& envir
   const bool cuda = comm::agree(communicator, [&] { return takes_cuda(choice.device, environment); });
   comm::agree_equal(communicator, "having a GPU", cuda ? "yes" : "no",
                     "say --device cpu or --device cuda, or leave the odd nodes out", Exit::NoDevice);
+  const auto place = comm::locality();
   auto backend = comm::agree(communicator, [&] {
     require(cuda || choice.collectives != config::CommBackend::Nccl, Exit::BadConfig,
             "comm.backend nccl works between GPUs only; on the CPU use auto or mpi");
-    return cuda ? cuda_backend(choice, environment) : cpu_backend(environment.threads.value_or(cores));
+    return cuda ? cuda_backend(choice, environment, place) : cpu_backend(environment.threads.value_or(cores));
   });
   if (cuda) choose_collectives(choice, communicator, backend);
   return backend;

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "comm/agree.h"
 #include "comm/cores.h"
+#include "comm/locality.h"
 #include "ranks.h"
 #include "train/memory_check.h"
 
@@ -14,6 +15,12 @@ namespace {
 
 using test::ranks;
 using train::check_memory;
+
+TEST(Locality, RanksOfOneMachineAreNumberedInOrder) {
+  const auto place = comm::locality();
+  EXPECT_EQ(place.rank, ranks().rank());
+  EXPECT_EQ(place.ranks, ranks().size());
+}
 
 TEST(Cores, RanksThatAreNotBoundShareThem) {
   EXPECT_EQ(comm::cores_of_rank(ranks()), std::max(1, comm::allotted_cores() / ranks().size()));
