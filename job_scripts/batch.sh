@@ -32,9 +32,12 @@ run_folder=$(LDMPI_NUM_GPUS=$ranks "${command[@]}" --print_config | sed -nE '/^\
 # mpirun waits forever where a link is dead and its own ranks have ended: a minute after those it is ended.
 end_of_ranks() { # PROCESS
   local seen=no gone=0
-  while sleep 10; do
+  while sleep 2; do
     if ps -o comm= --ppid "$1" | grep -qvx srun; then seen=yes gone=0; else gone=$((gone + 1)); fi
-    if [ $seen = yes ] && [ $gone -ge 6 ]; then kill -KILL "$1"; fi
+    if [ $seen = yes ] && [ $gone -ge 30 ]; then
+      echo "the ranks of this node have ended a minute ago, and mpirun waits for a node that does not answer: ended"
+      kill -KILL "$1"
+    fi
   done
 }
 

@@ -25,7 +25,7 @@ require_number() {
   [[ $2 =~ ^[1-9][0-9]*$ ]] || { echo "$1=$2 is not a number of ranks" >&2; exit 78; }
 }
 
-# A lost host: mpirun notices after 30 s instead of ten minutes. Shorter interruptions are ridden out.
+# A lost host: mpirun notices after 30 s instead of eight minutes. Shorter interruptions are ridden out.
 export OMPI_MCA_oob_tcp_keepalive_time=${OMPI_MCA_oob_tcp_keepalive_time:-10}
 export OMPI_MCA_oob_tcp_keepalive_intvl=${OMPI_MCA_oob_tcp_keepalive_intvl:-5}
 export OMPI_MCA_oob_tcp_keepalive_probes=${OMPI_MCA_oob_tcp_keepalive_probes:-4}

@@ -3,7 +3,7 @@
 # Everything lies in $hosts and ends with hosts_down. Sourced behind hosts.sh.
 #
 #   slurm_check                 ends the test with 1 where a package is missing
-#   slurm_up 2 [GPUS]           nodes h1, h2, each with 4 CPUs and, if told, so many GPUs (device nodes without a device)
+#   slurm_up 2 [GPUS]           nodes h1, h2, each with 16 CPUs and, if told, so many GPUs (device nodes without a device)
 #   slurm sbatch ...            a client command, on h1 in this folder
 #   slurm_wait SECONDS JOB PATTERN       until the state of the job fits the pattern: 'RUNNING', 'COMPLETED|FAILED'
 #   slurm_job JOB FIELD         JobState, ExitCode, Restarts, ... of `scontrol show job`
@@ -50,7 +50,7 @@ PropagateResourceLimits=NONE
 END
   if [ "$2" -gt 0 ]; then echo "GresTypes=gpu"; fi
   for ((i = 1; i <= $1; ++i)); do
-    echo "NodeName=h$i NodeAddr=10.77.0.$i CPUs=4 RealMemory=2000 $([ "$2" -eq 0 ] || echo "Gres=gpu:$2")"
+    echo "NodeName=h$i NodeAddr=10.77.0.$i CPUs=16 RealMemory=2000 $([ "$2" -eq 0 ] || echo "Gres=gpu:$2")"
   done
   echo "PartitionName=main Nodes=h[1-$1] Default=YES State=UP"
 }
@@ -107,8 +107,10 @@ slurm_idle() { [ "$(slurm sinfo -h -N -t idle -o %N | wc -l)" -eq "$1" ]; }
 slurm_job() { slurm scontrol show job -o "$1" | tr ' ' '\n' | sed -n "s/^$2=//p" | head -n 1; }
 slurm_restarted() { [ "$(slurm_job "$1" Restarts)" -ge "$2" ]; }
 slurm_state_is() { [[ $(slurm_job "$1" JobState) =~ ^($2)$ ]]; }
+slurm_is_over() { [[ $(slurm_job "$1" JobState) =~ ^(COMPLETED|FAILED|CANCELLED|TIMEOUT)$ ]]; }
 slurm_wait() {
-  hosts_wait "$1" slurm_state_is "$2" "$3" && return
+  hosts_wait "$1" eval "slurm_state_is $2 '$3' || slurm_is_over $2"
+  slurm_state_is "$2" "$3" && return
   echo "job $2 is $(slurm_job "$2" JobState) after $1 s instead of $3"
   return 1
 }

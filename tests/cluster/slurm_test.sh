@@ -20,9 +20,13 @@ slurm scancel -b -s USR1 "$asked"
 # Meanwhile, jobs of one node. Submitted from the project's folder; an option that does not exist.
 (cd "$project" && unset LDMPI_HOME && submit bad slurm.sbatch nosuch=1 -D "$here/elsewhere" && echo "$job" > "$here/bad")
 bad=$(cat "$here/bad")
-# GPUs are granted, but these are none.
-submit gpus slurm.sbatch "" --gres=gpu:2
+# Ranks follow the GPUs of a node, or its tasks; the program may have words in front of it.
+submit gpus slurm.sbatch "max_train_steps=2 device=cpu" -N 2 --gpus-per-node=2
 gpus=$job
+LDMPI="env WITHIN=container $PROGRAM" submit tasks slurm_srun.sbatch max_train_steps=2 -N 2 --ntasks-per-node=2
+tasks=$job
+submit card slurm.sbatch "" --gres=gpu:1  # who is granted GPUs does not compute on the CPU
+card=$job
 # A program that dies at once, every time. What it says about its run folder is the real program's answer.
 cat > "$here/dies" << END
 #!/bin/sh
@@ -34,9 +38,15 @@ LDMPI=$here/dies submit dies slurm.sbatch "" -J dies -o ldmpi-%j.out
 dies=$job
 is_state "$bad" FAILED 78:0 0
 says "$bad" "unknown option --nosuch"
-is_state "$gpus" FAILED 69:0 0
-says "$gpus" "2 ranks, 2 on each of h"
-says "$gpus" "no NVIDIA device"
+is_state "$gpus" COMPLETED 0:0 0
+says "$gpus" "4 ranks, 2 on each of h\[1-2\]"
+says "$gpus" "^4 ranks, each: CPU"
+is_state "$tasks" COMPLETED 0:0 0
+says "$tasks" "^4 ranks, each: CPU"
+if [ ! -e /dev/nvidia0 ]; then
+  is_state "$card" FAILED 69:0 0
+  says "$card" "device cuda, but there is no NVIDIA device"
+fi
 is_state "$dies" FAILED 137:0 3
 says "$dies" "started again 3 times without a newer checkpoint than none"
 
