@@ -6,10 +6,7 @@
 if [ $# -eq 0 ]; then echo "which configuration? sbatch [options] job_scripts/NAME.sbatch my.cfg [key=value ...]"; exit 78; fi
 command=("${program[@]}" train --config "$1")
 for word in "${@:2}"; do
-  case $word in
-    -*) command+=("$word") ;;
-    *) command+=("--$word") ;;
-  esac
+  case $word in -*) command+=("$word") ;; *) command+=("--$word") ;; esac
 done
 
 # Ranks follow the GPUs that Slurm has granted on a node, however they were asked for; without GPUs, the tasks.
@@ -27,7 +24,9 @@ ranks=$((SLURM_JOB_NUM_NODES * ranks_per_node))
 echo "$(date -Is) job $SLURM_JOB_ID, start $((${SLURM_RESTART_COUNT:-0} + 1)): $ranks ranks," \
   "$ranks_per_node on each of $SLURM_JOB_NODELIST"
 
-run_folder=$(LDMPI_NUM_GPUS=$ranks "${command[@]}" --print_config | sed -nE '/^\[/q; s/^output_dir = "?([^"#]*[^"# ]).*/\1/p')
+# Slurm before version 23 does not tell when the job ends.
+export SLURM_JOB_END_TIME=${SLURM_JOB_END_TIME:-$(date -d "$(squeue -h -j "$SLURM_JOB_ID" -o %e)" +%s 2> /dev/null || true)}
+run_folder=$(LDMPI_NUM_GPUS=$ranks "${command[@]}" --print_config | sed -nE 's/^output_dir = "?([^"#]*[^"# ]).*/\1/p')
 
 # mpirun waits forever where a link is dead and its own ranks have ended: a minute after those it is ended.
 end_of_ranks() { # PROCESS

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Training on one workstation: a rank per GPU under mpirun.
+# Training on one workstation: a rank per GPU under mpirun. Ctrl-C saves; the same command goes on.
 #   job_scripts/mpirun.sh --config my.cfg [--key value ...]     all GPUs of the machine
 #   NUM_GPUS=2 job_scripts/mpirun.sh ...                        the first two
 #   CUDA_VISIBLE_DEVICES=0,3 job_scripts/mpirun.sh ...          these
@@ -29,4 +29,5 @@ else
   echo "mpirun.sh: on the CPU, ranks: $ranks (RANKS_PER_NODE)" >&2
 fi
 require_number RANKS_PER_NODE "$ranks"
-exec mpirun -n "$ranks" --bind-to none --oversubscribe "${program[@]}" train "$@"
+# With more than one, the program becomes mpirun itself, and stays beside it so that Ctrl-C saves.
+LDMPI_NUM_GPUS=$ranks exec "${program[@]}" train "$@"

@@ -7,6 +7,7 @@
 . "$TESTS/cluster/jobs.sh"
 jobs_up 2 2
 train 2 whole --max_train_steps 400 --schedule.warmup_steps 0 || finish
+train 1 alone --max_train_steps 3 --schedule.warmup_steps 0 || finish
 
 # A slow network makes the first parts last. Submitted from another folder.
 host_rate 2 16mbit
@@ -15,6 +16,10 @@ limit=$job
 submit asked slurm_srun.sbatch schedule.warmup_steps=0 -N 2
 asked=$job
 at_step asked 3
+at_step limit 3
+rank=$(pgrep -f -- "^$PROGRAM train --config $here/limit.cfg" | head -n 1)
+left=$(($(tr '\0' '\n' < "/proc/$rank/environ" | sed -n 's/^SLURM_JOB_END_TIME=//p') - $(date +%s)))
+[ "$left" -gt 0 ] && [ "$left" -le 60 ] || problem "the ranks are told that the job ends in $left s"
 slurm scancel -b -s USR1 "$asked"
 
 # Meanwhile, jobs of one node. Submitted from the project's folder; an option that does not exist.
@@ -27,6 +32,12 @@ LDMPI="env WITHIN=container $PROGRAM" submit tasks slurm_srun.sbatch max_train_s
 tasks=$job
 submit card slurm.sbatch "" --gres=gpu:1  # who is granted GPUs does not compute on the CPU
 card=$job
+for name in mpirun srun; do  # one rank: what it is without a launcher
+  script=slurm.sbatch
+  if [ $name = srun ]; then script=slurm_srun.sbatch; fi
+  submit "$name" $script "max_train_steps=3 schedule.warmup_steps=0"
+  declare "$name=$job"
+done
 # A program that dies at once, every time. What it says about its run folder is the real program's answer.
 cat > "$here/dies" << END
 #!/bin/sh
@@ -38,6 +49,10 @@ LDMPI=$here/dies submit dies slurm.sbatch "" -J dies -o ldmpi-%j.out
 dies=$job
 is_state "$bad" FAILED 78:0 0
 says "$bad" "unknown option --nosuch"
+for name in mpirun srun; do
+  is_state "${!name}" COMPLETED 0:0 0
+  same_result alone "$name" 3
+done
 is_state "$gpus" COMPLETED 0:0 0
 says "$gpus" "4 ranks, 2 on each of h\[1-2\]"
 says "$gpus" "^4 ranks, each: CPU"
