@@ -32,8 +32,9 @@ packages=(g++ cmake ninja-build pkg-config openmpi-bin libopenmpi-dev libhdf5-de
   libdnnl-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libpng-dev "$jpeg" libwebp-dev libarchive-dev
   libfreetype-dev dataset-fashion-mnist fonts-noto-color-emoji unicode-data
   libgtest-dev libgmock-dev libbenchmark-dev python3-h5py python3-numpy shellcheck  # of the tests, to the end
+  python3-protobuf python3-prometheus-client tmux
   slurmctld slurmd slurm-client munge openssh-server openssh-client iproute2 procps)
-if [ "$all" = yes ]; then packages+=(clang-14 libclang-rt-14-dev); fi
+if [ "$all" = yes ]; then packages+=(clang-14 libclang-rt-14-dev chromium python3-venv); fi
 
 missing=()
 for package in "${packages[@]}"; do installed "$package" || missing+=("$package"); done

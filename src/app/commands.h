@@ -20,6 +20,7 @@ struct Invocation {
 [[nodiscard]] int run(const config::ConvertConfig& config, Invocation& invocation);
 [[nodiscard]] int run(const config::BenchConfig& config, Invocation& invocation);
 [[nodiscard]] int run(const config::ReportConfig& config, Invocation& invocation);
+[[nodiscard]] int run(const config::TopConfig& config, Invocation& invocation);
 
 /// The text of --print_config: all options of the command with values and sources.
 [[nodiscard]] std::string settled_config(const Invocation& invocation);

@@ -79,6 +79,12 @@ class Planner {
       if (e.spec.accumulation > 2) add(train::Role::Middle);
       add(train::Role::Last);
     }
+    if (config_.samples_every > 0)
+      (void)e.programs->add("sample", train::build_prediction(e.spec, {{train::kSampleBatch, latent()[0], latent()[1],
+                                                                        latent()[2]},
+                                                                       context()[0],
+                                                                       context()[1],
+                                                                       false}));
     e.programs->compile();
     return e;
   }

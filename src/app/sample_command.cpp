@@ -7,15 +7,13 @@
 #include "app/commands.h"
 #include "app/make_backend.h"
 #include "base/log.h"
-#include "base/rng.h"
 #include "comm/communicator.h"
 #include "config/resolve.h"
-#include "data/codec.h"
 #include "data/text_encoder.h"
-#include "diffusion/sampler.h"
 #include "io/atomic_file.h"
 #include "io/image_grid.h"
 #include "train/job.h"
+#include "train/sampling.h"
 #include "train/tensor_stream.h"
 
 namespace ldmpi::app {
@@ -42,17 +40,7 @@ train::SamplingFacts find_facts(const config::SampleConfig& config, const train:
   return facts;
 }
 
-// Null where latents cannot be turned into pictures here: they are written as they are.
-std::unique_ptr<data::Codec> find_codec(const std::string& id) try {
-  if (!id.empty()) return data::Codec::from_id(id);
-  log::warning("the model does not say how pictures are made of its latents: only latents are written");
-  return nullptr;
-} catch (const Error& e) {
-  log::warning("{}: only latents are written", e.what());
-  return nullptr;
-}
-
-// One network with its weights, asked twice per step: with the prompts and with the negative prompt.
+// One network with its weights.
 class Predictor {
  public:
   Predictor(const config::SampleConfig& config, const train::RunModel& model, const train::SamplingFacts& facts,
@@ -81,22 +69,12 @@ class Predictor {
         [&](const auto& entry, std::span<float> values) { model.weights->read_float(entry.name, values); });
   }
 
-  void predict(std::int64_t timestep, std::span<const float> latents, std::span<const float> context,
-               std::span<float> out) {
-    const auto samples = programs_.input_type(program_, std::string(train::label::kTimesteps)).count();
-    const std::vector<float> timesteps(static_cast<std::size_t>(samples), static_cast<float>(timestep));
-    put(train::label::kTimesteps, timesteps);
-    put(train::label::kSample, latents);
-    put(train::label::kContext, context);
-    (void)programs_.run(program_);
-    programs_.read_output(program_, std::string(train::label::kPrediction), out.data(), out.size_bytes());
+  [[nodiscard]] std::vector<float> draw(const train::Drawing& drawing, std::span<const std::uint64_t> pictures,
+                                        const train::Conditions& with, const train::Conditions& without) {
+    return train::draw_latents(drawing, programs_, program_, pictures, with, without);
   }
 
  private:
-  void put(std::string_view name, std::span<const float> values) {
-    programs_.write_input(program_, std::string(name), values.data(), values.size_bytes());
-  }
-
   const train::RunModel& model_;
   nn::ParameterTable table_;
   std::unique_ptr<comm::Communicator> communicator_;
@@ -106,8 +84,8 @@ class Predictor {
   int program_ = 0;
 };
 
-void fill_row(std::vector<float>& rows, std::size_t row, const std::vector<float>& values) {
-  std::copy(values.begin(), values.end(), rows.begin() + static_cast<std::ptrdiff_t>(row * values.size()));
+void append(std::vector<float>& rows, const std::vector<float>& row) {
+  rows.insert(rows.end(), row.begin(), row.end());
 }
 
 }  // namespace
@@ -124,7 +102,7 @@ int run(const config::SampleConfig& config, Invocation& invocation) {
           "the text encoder {} makes vectors {} wide, but the model takes {} (cross_attention_dim): give the "
           "--text_encoder that the model was trained with",
           facts.text_encoder, facts.context[1], model.unet.cross_attention_dim);
-  const auto codec = find_codec(facts.codec);
+  const auto codec = train::find_codec(facts.codec);
   std::error_code error;
   std::filesystem::create_directories(config.out, error);
   if (error) io::fail_create("create the folder", config.out, error.value());
@@ -137,38 +115,28 @@ int run(const config::SampleConfig& config, Invocation& invocation) {
   const auto negative = encoder->encode(config.negative_prompt);
   const auto batch = static_cast<std::size_t>(config.batch_size);
   const auto elements = static_cast<std::size_t>(facts.latent.count());
-  const auto kind =
-      config.sampler == config::Sampler::Ddim ? diffusion::SamplerKind::Ddim : diffusion::SamplerKind::DpmSolverPp;
-  std::vector<float> context(batch * negative.size());
-  std::vector<float> unconditional(batch * negative.size());
-  for (std::size_t row = 0; row < batch; ++row) fill_row(unconditional, row, negative);
-  std::vector<float> conditional(batch * elements);
-  std::vector<float> latents(batch * elements);
+  const train::Drawing drawing{.kind = config.sampler == config::Sampler::Ddim ? diffusion::SamplerKind::Ddim
+                                                                               : diffusion::SamplerKind::DpmSolverPp,
+                               .schedule = model.schedule,
+                               .steps = config.steps,
+                               .guidance = config.guidance,
+                               .seed = config.seed};
+  train::Conditions without;
+  for (std::size_t row = 0; row < batch; ++row) append(without.context, negative);
   std::vector<io::Image> pictures;
   std::vector<float> all_latents;
 
   for (std::size_t first = 0; first < images; first += batch) {
+    train::Conditions with;
+    std::vector<std::uint64_t> numbers;
     for (std::size_t row = 0; row < batch; ++row) {
-      const auto image = std::min(first + row, images - 1);  // the last batch is filled up with the last picture
-      fill_row(context, row, encoder->encode(prompts[image]));
-      const Draw draw{config.seed, Purpose::Sampler, image};
-      for (std::size_t i = 0; i < elements; ++i) latents[row * elements + i] = draw.normal(i);
+      numbers.push_back(std::min(first + row, images - 1));  // the last batch is filled up with the last picture
+      append(with.context, encoder->encode(prompts[numbers.back()]));
     }
-    const auto sampler = diffusion::make_sampler(kind, model.schedule, config.steps);
-    diffusion::run_sampler(*sampler, latents,
-                           [&](std::int64_t timestep, std::span<const float> x, std::span<float> prediction) {
-                             if (config.guidance == 1.0) {
-                               predictor.predict(timestep, x, context, prediction);
-                               return;
-                             }
-                             predictor.predict(timestep, x, unconditional, prediction);
-                             predictor.predict(timestep, x, context, conditional);
-                             diffusion::guide(prediction, conditional, config.guidance);
-                           });
+    const auto latents = predictor.draw(drawing, numbers, with, without);
     for (std::size_t row = 0; row < batch && first + row < images; ++row) {
       const auto one = std::span<const float>(latents).subspan(row * elements, elements);
-      require(std::all_of(one.begin(), one.end(), [](float v) { return v - v == 0; }), Exit::Numerical,
-              "picture {} is not finite: the weights or the guidance do not fit this model", first + row);
+      require(train::all_finite(one), Exit::Numerical, "picture {} is not finite: the weights or the guidance do not fit this model", first + row);
       all_latents.insert(all_latents.end(), one.begin(), one.end());
       if (!codec) continue;
       pictures.push_back(data::decode_scaled(*codec, one, facts.latent, facts.scaling_factor, facts.shift));
@@ -177,11 +145,7 @@ int run(const config::SampleConfig& config, Invocation& invocation) {
     log::info("{} of {} pictures", std::min(first + batch, images), images);
   }
   const std::filesystem::path out(config.out);
-  const std::vector<io::TensorSpec> specs{
-      {"latents", DType::F32, {static_cast<std::int64_t>(images), facts.latent[0], facts.latent[1], facts.latent[2]}}};
-  io::SafetensorsWriter writer(out / "latents.safetensors", specs);
-  (void)writer.write(std::size_t{0}, all_latents);
-  writer.finish();
+  train::write_latents(out / "latents.safetensors", all_latents, facts.latent);
   std::string list;
   for (std::size_t i = 0; i < images; ++i) list += fmt::format("image-{:05}.png\t{}\n", i, prompts[i]);
   io::write_file_atomically(out / "prompts.tsv", list);

@@ -51,6 +51,16 @@ struct ValidationConfig {
   std::int64_t samples = 64;  ///< fixed (sample, timestep, noise) triples
 };
 
+/// Pictures drawn during training.
+struct SamplesConfig {
+  std::int64_t every = 0;            ///< optimizer steps between two drawings; 0: none
+  std::vector<std::string> prompts;  ///< a picture of each; empty: the first prompts of the data
+  std::int64_t count = 8;            ///< pictures where there are no prompts
+  std::int64_t steps = 25;
+  double guidance = 5;
+  std::uint64_t seed = 0;
+};
+
 struct OptimizerConfig {
   std::optional<double> learning_rate;  ///< unset: 1e-5 with model.path, 1e-4 from scratch
   double beta1 = 0.9;
@@ -93,6 +103,7 @@ struct CheckpointConfig {
 struct LogConfig {
   std::int64_t every = 10;  ///< optimizer steps between two lines of progress on a pipe (a terminal shows each)
   bool tensorboard = true;
+  std::optional<double> peak_tflops;  ///< of a device; unset: from its data sheet where that is known
   bool draws = false;  ///< each rank writes logs/draws-rank-*.tsv: sample, draw, timestep, noise of each row
   LogLevel level = LogLevel::Info;
 };
@@ -121,6 +132,7 @@ struct TrainConfig {
   ModelConfig model;
   DataConfig data;
   ValidationConfig validation;
+  SamplesConfig samples;
   OptimizerConfig optimizer;
   ScheduleConfig schedule;
   EmaConfig ema;
@@ -146,6 +158,7 @@ struct PlanConfig {
   bool shard = false;                                 ///< `optimizer.shard`
   Switch ema = Switch::Auto;                          ///< `ema.enabled`
   std::int64_t bucket_mib = CommConfig{}.bucket_mib;  ///< `comm.bucket_mib`
+  std::int64_t samples_every = 0;                     ///< `samples.every`
   LogLevel log_level = LogLevel::Info;
 };
 
@@ -207,6 +220,14 @@ struct BenchConfig {
 struct ReportConfig {
   std::string run;
   std::string out;  ///< empty: RUN/report.html
+};
+
+/// ldmpi top RUN
+struct TopConfig {
+  std::string run;
+  bool once = false;       ///< one frame on stdout, no terminal needed
+  double interval = 1;     ///< seconds between two looks at the files
+  std::int64_t width = 0;  ///< columns; 0: of the terminal, else 100
 };
 
 }  // namespace ldmpi::config

@@ -13,6 +13,7 @@ namespace ldmpi::config {
 [[nodiscard]] OptionTable table_of(ConvertConfig& config);
 [[nodiscard]] OptionTable table_of(BenchConfig& config);
 [[nodiscard]] OptionTable table_of(ReportConfig& config);
+[[nodiscard]] OptionTable table_of(TopConfig& config);
 [[nodiscard]] OptionTable table_of(CommandConfig& config);
 
 /// The options that steer the parser: --config, --print_config, --help.
@@ -26,6 +27,7 @@ void add_batch(OptionTable& table, std::optional<std::int64_t>& batch_size, std:
                std::optional<std::int64_t>& accumulation);
 void add_device(OptionTable& table, Device& device, Precision& precision);
 Option& add_shard(OptionTable& table, bool& shard);
+void add_samples_every(OptionTable& table, std::int64_t& every);
 void add_log_level(OptionTable& table, LogLevel& level);
 
 /// The commands in the order of the help.

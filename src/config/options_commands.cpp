@@ -71,6 +71,10 @@ Option& add_shard(OptionTable& table, bool& shard) {
   return table.add("optimizer.shard", shard, "spread the optimizer's state over all ranks").word("world", "on");
 }
 
+void add_samples_every(OptionTable& table, std::int64_t& every) {
+  table.add("samples.every", every, "optimizer steps between two grids of sample pictures; 0: none").within(0, 1e9);
+}
+
 void add_log_level(OptionTable& table, LogLevel& level) {
   table.add("log.level", level, "least severe message that reaches stderr").rare();
 }
@@ -112,6 +116,7 @@ OptionTable table_of(PlanConfig& c) {
   add_shard(table, c.shard);
   table.add("ema.enabled", c.ema, "keep a moving average of the weights").also("use_ema");
   table.add("comm.bucket_mib", c.bucket_mib, "MiB of gradients in one all-reduce").within(1, 65536).rare();
+  add_samples_every(table, c.samples_every);
   table.add("print", c.print, "also print these stages of the compiled step; may be repeated").commas().rare();
   table.add("json", c.json, "machine-readable output");
   add_log_level(table, c.log_level);
@@ -208,13 +213,25 @@ OptionTable table_of(ReportConfig& c) {
   return table;
 }
 
+OptionTable table_of(TopConfig& c) {
+  OptionTable table("top", "top RUN [options]", "shows a running or finished run in the terminal, from its files",
+                    {"ldmpi top RUN", "ldmpi top RUN --once"});
+  table.group("Top");
+  table.add("run", c.run, "run folder").shows("RUN").by_place();
+  table.add("once", c.once, "print one picture of the run and end; needs no terminal");
+  table.add("interval", c.interval, "seconds between two looks at the files").within(0.1, 3600);
+  table.add("width", c.width, "columns").within(0, 1000).by_default("of the terminal, else 100").rare();
+  return table;
+}
+
 OptionTable table_of(CommandConfig& config) {
   return std::visit([](auto& typed) { return table_of(typed); }, config);
 }
 
 const std::vector<CommandConfig>& all_commands() {
   static const std::vector<CommandConfig> commands{TrainConfig{}, PlanConfig{},    SampleConfig{}, ProbeConfig{},
-                                                   BenchConfig{}, ConvertConfig{}, ReportConfig{}};
+                                                   BenchConfig{}, ConvertConfig{}, ReportConfig{},
+                                                   TopConfig{}};
   return commands;
 }
 

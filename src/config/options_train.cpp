@@ -47,6 +47,19 @@ void add_data(OptionTable& table, DataConfig& data, ValidationConfig& validation
   table.add("validation.samples", validation.samples, "fixed (sample, timestep, noise) triples").positive().rare();
 }
 
+void add_samples(OptionTable& table, SamplesConfig& c) {
+  table.group("Samples during training");
+  add_samples_every(table, c.every);
+  table.add("samples.prompts", c.prompts, "what to draw; may be repeated")
+      .shows("PROMPT")
+      .also("validation_prompts")
+      .by_default("prompts of the first samples of the validation or training data");
+  table.add("samples.count", c.count, "pictures where no prompts are given").within(1, 4096).rare();
+  table.add("samples.steps", c.steps, "calls of the net per picture").within(1, 10000).rare();
+  table.add("samples.guidance", c.guidance, "classifier-free guidance; 1: none").within(0, 1000).rare();
+  table.add("samples.seed", c.seed, "key of the starting noise").rare();
+}
+
 void add_optimizer(OptionTable& table, OptimizerConfig& c, ScheduleConfig& schedule, EmaConfig& ema) {
   table.group("Optimizer (AdamW)");
   table.add("optimizer.learning_rate", c.learning_rate, "learning rate after the warm-up")
@@ -154,6 +167,12 @@ void add_house(OptionTable& table, TrainConfig& c) {
   table.add("log.every", c.log.every, "optimizer steps between two progress lines").positive();
   table.add("log.tensorboard", c.log.tensorboard, "write TensorBoard event files beside metrics.jsonl");
   table
+      .add("log.peak_tflops", c.log.peak_tflops,
+           "TFLOP/s that a device could do in this precision: the share of it is shown")
+      .within(1e-6, 1e6)
+      .by_default("data sheet of the GPU, where known")
+      .rare();
+  table
       .add("log.draws", c.log.draws,
            "write sample, draw, timestep and first noise of every row to logs/draws-rank-*.tsv")
       .rare();
@@ -174,6 +193,7 @@ OptionTable table_of(TrainConfig& config) {
   add_run(table, config);
   add_model(table, config.model);
   add_data(table, config.data, config.validation);
+  add_samples(table, config.samples);
   add_optimizer(table, config.optimizer, config.schedule, config.ema);
   add_diffusion(table, config.diffusion);
   add_house(table, config);

@@ -69,7 +69,8 @@ struct General {
 
 /// A command of ldmpi is the type of its configuration.
 using CommandConfig =
-    std::variant<TrainConfig, PlanConfig, ProbeConfig, SampleConfig, ConvertConfig, BenchConfig, ReportConfig>;
+    std::variant<TrainConfig, PlanConfig, ProbeConfig, SampleConfig, ConvertConfig, BenchConfig, ReportConfig,
+                 TopConfig>;
 
 struct ParsedCommand {
   CommandConfig config;

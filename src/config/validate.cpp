@@ -116,6 +116,7 @@ struct Missing {
     need(!c.output.empty(), "OUT", "usage: ldmpi convert IN OUT", faults);
   }
   void operator()(const ReportConfig& c) const { need(!c.run.empty(), "RUN", "usage: ldmpi report RUN", faults); }
+  void operator()(const TopConfig& c) const { need(!c.run.empty(), "RUN", "usage: ldmpi top RUN", faults); }
 };
 
 struct Contradictions {
@@ -174,6 +175,7 @@ struct Contradictions {
     if (same_folder(c.input, c.output)) faults.add("", "IN and OUT are the same: " + c.input);
   }
   void operator()(const ReportConfig&) const {}
+  void operator()(const TopConfig&) const {}
 };
 
 }  // namespace

@@ -104,6 +104,11 @@ void Job::add_programs(const config::TrainConfig& config, const backend::Lowerin
                                     diffusion::validation_objective(objective_));
     validation_program_ = programs_->add("evaluate", build_evaluation(spec_, loss));
   }
+  if (config.samples.every > 0) {
+    const auto& data = sample_data().info();
+    sample_program_ =
+        programs_->add("sample", build_prediction(spec_, batch_of(data, data.buckets.front().latent, kSampleBatch)));
+  }
   programs_->compile();
 }
 

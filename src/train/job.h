@@ -19,6 +19,10 @@ namespace ldmpi::train {
 /// Micro-batches of validation have this size at any rank count, so that their losses are equal to the bit.
 inline constexpr std::int64_t kValidationBatch = 8;
 
+/// Pictures of samples during training are drawn in batches of this size at any rank count, for the same reason; small,
+/// so that many ranks have something to do.
+inline constexpr std::int64_t kSampleBatch = 2;
+
 /// The compute type of a precision (tf32 computes on f32 values).
 [[nodiscard]] DType compute_type(config::Precision precision);
 
@@ -42,6 +46,10 @@ class Job {
   [[nodiscard]] exec::ProgramSet& programs() noexcept { return *programs_; }
   [[nodiscard]] const BucketPrograms& bucket(std::size_t index) const { return buckets_.at(index); }
   [[nodiscard]] int validation_program() const noexcept { return validation_program_; }
+  /// Of predictions for kSampleBatch pictures; -1 without samples.every.
+  [[nodiscard]] int sample_program() const noexcept { return sample_program_; }
+  /// What samples are like: the validation data where there are any, else the training data; its first latent shape.
+  [[nodiscard]] const data::Dataset& sample_data() const noexcept { return validation_ ? *validation_ : *dataset_; }
   /// Fingerprints that a resumed run must share: model, data.
   [[nodiscard]] std::map<std::string, std::string> fingerprints() const;
 
@@ -59,6 +67,7 @@ class Job {
   std::unique_ptr<exec::ProgramSet> programs_;
   std::vector<BucketPrograms> buckets_;
   int validation_program_ = -1;
+  int sample_program_ = -1;
 };
 
 }  // namespace ldmpi::train

@@ -39,6 +39,29 @@ std::optional<std::int64_t> restart_of(const nlohmann::json& object) {
   return restart->get<std::int64_t>();
 }
 
+// Fields of the wrong type are taken for absent.
+HistoryStart start_of(const nlohmann::json& object, std::int64_t step) {
+  HistoryStart start;
+  start.step = step;
+  const auto integer = [&](const char* key) {
+    const auto found = object.find(key);
+    return found != object.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
+  };
+  const auto text = [&](const char* key) {
+    const auto found = object.find(key);
+    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+  };
+  start.ranks = integer("ranks");
+  start.last_step = integer("max_train_steps");
+  start.device = text("device");
+  start.config = text("config");
+  if (const auto time = object.find("time"); time != object.end() && time->is_number()) start.time = time->get<double>();
+  if (const auto hosts = object.find("hosts"); hosts != object.end() && hosts->is_array())
+    for (const auto& host : *hosts)
+      if (host.is_string()) start.hosts.push_back(host.get<std::string>());
+  return start;
+}
+
 }  // namespace
 
 int drop_history_after(const std::filesystem::path& file, std::int64_t restored_step) {
@@ -72,9 +95,23 @@ History read_history(const std::filesystem::path& file) {
       history.restarts.push_back(step);
       return;
     }
-    for (const auto& [key, value] : object->items())
+    if (object->value("event", nlohmann::json()) == "start") {
+      history.starts.push_back(start_of(*object, step));
+      return;
+    }
+    for (const auto& [key, value] : object->items()) {
+      if (constexpr std::string_view kWho = "_max_rank"; key.ends_with(kWho) && value.is_number_integer()) {
+        const auto what = key.substr(0, key.size() - kWho.size());
+        const auto host = object->find(what + "_max_host");
+        ++history.maxima[what][fmt::format("rank {}{}", value.get<std::int64_t>(),
+                                           host != object->end() && host->is_string()
+                                               ? " on " + host->get<std::string>()
+                                               : std::string())];
+        continue;
+      }
       if (value.is_number() && key != "step" && key != "time")
         history.series[key].emplace_back(step, value.get<double>());
+    }
   });
   return history;
 }

@@ -15,10 +15,23 @@ namespace ldmpi::train {
 /// Errors: NoPermission, CannotCreate, IoError.
 int drop_history_after(const std::filesystem::path& file, std::int64_t restored_step);
 
+/// An event "start".
+struct HistoryStart {
+  std::int64_t step = 0;  ///< steps done before
+  double time = 0;        ///< seconds since 1970
+  std::int64_t ranks = 0;
+  std::int64_t last_step = 0;
+  std::vector<std::string> hosts;
+  std::string device;
+  std::string config;  ///< as config.cfg
+};
+
 struct History {
   using Series = std::vector<std::pair<std::int64_t, double>>;  ///< (step, value) in the order of the file
-  std::map<std::string, Series> series;                         ///< every key with numbers, but step and time
+  std::map<std::string, Series> series;                         ///< every key with numbers, but step and time, of starts none
   std::vector<std::int64_t> restarts;                           ///< steps from which the run was resumed
+  std::vector<HistoryStart> starts;
+  std::map<std::string, std::map<std::string, std::int64_t>> maxima;  ///< "compute_ms": "rank 3 on n2": times the greatest
 };
 
 /// Lines that are not JSON objects with a step are left out. Errors: MissingInput, NoPermission, IoError.

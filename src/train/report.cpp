@@ -15,6 +15,7 @@
 #include "io/atomic_file.h"
 #include "train/metrics_history.h"
 #include "train/report_chart.h"
+#include "train/report_sections.h"
 #include "train/retention.h"
 #include "train/run_folder.h"
 
@@ -63,6 +64,12 @@ caption{text-align:left;font-weight:650;padding:4px 0}
 td{border-top:1px solid var(--line);padding:3px 0;vertical-align:top;overflow-wrap:anywhere}
 td:first-child{color:var(--soft);padding-right:16px;width:45%}
 td:last-child{font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px}
+.wide{columns:1;overflow-x:auto}
+.wide td,.wide td:first-child{width:auto;padding:3px 16px 3px 0;font-family:inherit;font-size:13px;color:inherit}
+th{text-align:left;font-size:13px;color:var(--soft);font-weight:600;padding:4px 16px 4px 0}
+.keys{margin:4px 0 6px}
+.key{display:inline-block;margin-right:18px;font-size:13px}
+.key i{display:inline-block;width:11px;height:11px;border-radius:2px;margin-right:6px}
 footer{margin-top:36px;font-size:13px}
 @media print{body{background:#fff}main{padding:0}}
 )";
@@ -71,11 +78,13 @@ struct Panel {
   std::string_view key, title, unit, colour;
   bool logarithmic;
 };
-constexpr std::array<Panel, 6> kPanels{{{"loss", "Training loss", "", "#2563eb", true},
+constexpr std::array<Panel, 8> kPanels{{{"loss", "Training loss", "", "#2563eb", true},
                                         {"validation_loss", "Validation loss", "", "#7c3aed", true},
                                         {"lr", "Learning rate", "", "#0d9488", false},
                                         {"grad_norm", "Gradient norm", "", "#d97706", true},
                                         {"samples_per_second", "Speed", "samples/s", "#059669", false},
+                                        {"tflops", "Arithmetic of a device", "TFLOP/s", "#0369a1", false},
+                                        {"peak_share", "Share of peak", "", "#4d7c0f", false},
                                         {"data_wait_ms", "Wait for data", "ms", "#db2777", false}}};
 
 std::string base64(std::span<const std::byte> bytes) {
@@ -247,7 +256,8 @@ std::string report_html(const fs::path& root) {
       "report</title>\n"
       "<style>{1}</style>\n</head>\n<body>\n<main>\n<h1>{0}</h1>\n<p class=\"sub\">{2}</p>\n",
       name, kStyle, escape_html(named.string()));
-  html += cards(history, run) + notes + curves(history) + pictures(run.samples()) + configuration(run.config());
+  html += cards(history, run) + notes + curves(history) + phases_html(history) + ranks_html(history) +
+          pictures(run.samples()) + starts_html(history) + configuration(run.config());
   html +=
       fmt::format("<footer>ldmpi {} on {}</footer>\n</main>\n</body>\n</html>\n", escape_html(version()), now_text());
   return html;

@@ -6,7 +6,8 @@
 
 namespace ldmpi::train {
 
-/// The page of a run folder: curves from metrics.jsonl, pictures from samples/*.png, the configuration, restarts.
+/// The page of a run folder: curves, phases, ranks and starts from metrics.jsonl, pictures from samples/*.png, the
+/// configuration.
 /// Whatever is missing or unreadable is left out with a note. Errors: MissingInput if `run` is not a run folder.
 [[nodiscard]] std::string report_html(const std::filesystem::path& run);
 

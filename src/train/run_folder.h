@@ -13,6 +13,7 @@ class RunFolder {
   [[nodiscard]] const std::filesystem::path& root() const noexcept { return root_; }
   [[nodiscard]] std::filesystem::path config() const { return root_ / "config.cfg"; }
   [[nodiscard]] std::filesystem::path metrics() const { return root_ / "metrics.jsonl"; }
+  [[nodiscard]] std::filesystem::path prometheus() const { return root_ / "metrics.prom"; }
   [[nodiscard]] std::filesystem::path report() const { return root_ / "report.html"; }
   [[nodiscard]] std::filesystem::path tensorboard() const { return root_ / "tensorboard"; }
   [[nodiscard]] std::filesystem::path logs() const { return root_ / "logs"; }

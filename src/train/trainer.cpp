@@ -12,6 +12,7 @@
 #include "config/resolve.h"
 #include "io/atomic_file.h"
 #include "plan/report.h"
+#include "train/device_peak.h"
 #include "train/draw_log.h"
 #include "train/memory_check.h"
 #include "train/print_stages.h"
@@ -32,6 +33,21 @@ void log_plan(const exec::ProgramSet& programs, const StepSpec& spec) {
   log::info("model: {} parameters, {} trainable, {} tensors", spec.table->parameter_count(),
             spec.table->trainable_count(), spec.table->entries().size());
   log::info("memory of a rank: {} ({})", plan::bytes_text(programs.total_bytes()), arenas);
+}
+
+RunFacts run_facts(const config::TrainConfig& config, const comm::Environment& environment, const StateAccess& access,
+                   std::int64_t planned_bytes, const TrainState& state) {
+  const auto device = access.device.description();
+  return {.first_step = state.step,
+          .last_step = config.max_train_steps,
+          .total_batch_size = *config.total_batch_size,
+          .hosts = access.communicator.hosts(),
+          .device = device,
+          .job_id = environment.job_id,
+          .planned_bytes = planned_bytes,
+          .peak_tflops = config.log.peak_tflops ? config.log.peak_tflops : known_peak_tflops(device, config.precision),
+          .job_end_seconds = environment.job_end_seconds,
+          .config = state.config};
 }
 
 }  // namespace
@@ -64,8 +80,9 @@ Exit train(config::TrainConfig config, const comm::Environment& environment, com
   log::info("{} rank{}, each: {}", communicator.size(), communicator.size() == 1 ? "" : "s", device.description());
   log_plan(job.programs(), job.spec());
   const bool on_host = device.free_memory().of_host;
+  const auto planned_bytes = rank_bytes(job.programs(), job.parameters(), on_host);
   check_memory(
-      device, communicator, rank_bytes(job.programs(), job.parameters(), on_host),
+      device, communicator, planned_bytes,
       [&](std::int64_t bytes) { return batch_advice(config, lowering, communicator.size(), on_host, bytes); });
 
   TrainState state = comm::agree(communicator, [&] {
@@ -94,11 +111,13 @@ Exit train(config::TrainConfig config, const comm::Environment& environment, com
     record.metrics = std::make_unique<Metrics>(
         MetricsOptions{folder.metrics(),
                        config.log.tensorboard ? std::optional(folder.tensorboard()) : std::nullopt,
+                       folder.prometheus(),
                        state.step,
                        {.first_step = state.step,
                         .last_step = config.max_train_steps,
                         .every = config.log.every,
                         .terminal = std::nullopt}});
+    record.metrics->start(run_facts(config, environment, access, planned_bytes, state));
   });
 
   comm::agree(communicator, [] { comm::end_if_asked_to_stop(); });
@@ -109,6 +128,7 @@ Exit train(config::TrainConfig config, const comm::Environment& environment, com
     const bool last = stop || loop.state().step == config.max_train_steps;
     loop.report();
     if (job.validation_data() != nullptr && (loop.state().step % config.validation.every == 0 || last)) loop.validate();
+    if (config.samples.every > 0 && (loop.state().step % config.samples.every == 0 || last)) loop.draw_samples();
     if (last || loop.state().step % config.checkpoint.every == 0) loop.save();
     if (record.writer) record.writer->poll();
   }

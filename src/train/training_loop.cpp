@@ -63,12 +63,16 @@ TrainingLoop::TrainingLoop(const config::TrainConfig& config, Job& job, const St
       record_(record),
       state_(std::move(state)),
       skipped_(state_.skipped_steps),
+      flops_(flops_of_programs(job.programs())),
+      probe_(access.device.identity()),
       rate_{config.schedule.name, *config.optimizer.learning_rate, *config.schedule.warmup_steps,
             config.max_train_steps},
       reader_(job.dataset(), reader_options(config, communicator_, state_.cursor)) {
   if (config.log.draws)
     draws_.emplace(RunFolder(config.output_dir).draw_log(communicator_.rank()), config.seed,
                    job.objective().schedule.num_train_timesteps);
+  if (config.samples.every > 0)
+    comm::agree(communicator_, [&] { samples_.emplace(config.samples, job); });
   for (std::size_t b = 0; b < job.dataset().info().buckets.size(); ++b) {
     const auto& p = job.bucket(b);
     for (int program : {p.step, p.first, p.middle, p.last})
@@ -79,12 +83,12 @@ TrainingLoop::TrainingLoop(const config::TrainConfig& config, Job& job, const St
 bool TrainingLoop::step() {
   const auto began = Clock::now();
   auto& programs = job_.programs();
-  double waited = 0;
-  exec::PhaseSeconds phases{};
+  StepTotals totals;
+  totals.steps = 1;
   int program = -1;
   for (int micro = 0; micro < job_.spec().accumulation; ++micro) {
     const auto& batch = reader_.next();
-    waited += reader_.wait_seconds();
+    totals.data_wait += reader_.wait_seconds();
     if (draws_) draws_->add(state_.step + 1, batch);
     const auto& bucket = job_.bucket(batch.bucket);
     program = bucket.step >= 0                        ? bucket.step
@@ -94,18 +98,17 @@ bool TrainingLoop::step() {
     const auto written = Clock::now();
     write_batch(programs, program, batch);
     if (programs.has_input(program, std::string(label::kLr))) write_step_inputs(program);
-    phases[static_cast<std::size_t>(ir::Phase::Data)] += seconds_since(written);
+    totals.phases[static_cast<std::size_t>(ir::Phase::Data)] += seconds_since(written);
     const auto seconds = programs.run(program);
-    for (std::size_t i = 0; i < phases.size(); ++i) phases[i] += seconds[i];
+    for (std::size_t i = 0; i < seconds.size(); ++i) totals.phases[i] += seconds[i];
+    totals.flops += flops_[static_cast<std::size_t>(program)];
     state_.epoch = static_cast<std::int64_t>(batch.epoch);
   }
   ++state_.step;
   state_.cursor += static_cast<std::uint64_t>(*config_.total_batch_size);
   const bool stop = read_results(program);
-  interval_.seconds += seconds_since(began);
-  interval_.waited += waited;
-  for (std::size_t i = 0; i < phases.size(); ++i) interval_.phases[i] += phases[i];
-  ++interval_.steps;
+  totals.seconds = seconds_since(began);
+  interval_.add(totals);
   return stop;
 }
 
@@ -115,30 +118,45 @@ void TrainingLoop::report() {
   metrics.loss = loss_;
   metrics.lr = rate_.at(state_.step);
   metrics.grad_norm = norm_;
-  const auto steps = static_cast<double>(interval_.steps);
-  metrics.samples_per_second = steps * static_cast<double>(*config_.total_batch_size) / interval_.seconds;
-  metrics.data_wait_ms = 1e3 * interval_.waited / steps;
-  for (int p = 0; p < 5; ++p)
-    metrics.extra.emplace_back(fmt::format("{}_ms", name_of(static_cast<ir::Phase>(p))),
-                               1e3 * interval_.phases[static_cast<std::size_t>(p)] / steps);
+  metrics.samples_per_second = static_cast<double>(interval_.steps * *config_.total_batch_size) / interval_.seconds;
+  metrics.totals = interval_;
   metrics.extra.emplace_back("epoch", static_cast<double>(state_.epoch));
   metrics.extra.emplace_back("skipped_steps", static_cast<double>(skipped_));
   if (config_.precision == config::Precision::Fp16) metrics.extra.emplace_back("loss_scale", scale_);
   if (record_.metrics) record_.metrics->log(metrics);
   state_.wall_seconds += interval_.seconds;
+  of_rank_.add(interval_);
   interval_ = {};
+  if (state_.step % config_.log.every == 0 || state_.step == config_.max_train_steps) report_ranks();
+}
+
+void TrainingLoop::report_ranks() {
+  auto all = gather_rank_values(communicator_, probe_.values(of_rank_));
+  if (record_.metrics) record_.metrics->ranks(state_.step, std::move(all));
+  of_rank_ = {};
 }
 
 void TrainingLoop::save() {
+  const auto began = Clock::now();
   auto texts = model_texts(job_.model(), sampling_facts(job_.dataset().info()), job_.spec().update.ema);
   texts["config.cfg"] = state_.config;
   save_state(access_, record_.writer.get(), state_, std::move(texts));
+  const double seconds = seconds_since(began);
+  interval_.checkpoint += seconds;
+  if (record_.metrics)
+    record_.metrics->event(
+        "checkpoint", state_.step,
+        {{"checkpoint_step", static_cast<double>(state_.step)}, {"checkpoint_stall_ms", 1e3 * seconds}});
 }
 
 void TrainingLoop::validate() {
   const double loss = validation_loss(job_, communicator_, *job_.validation_data(), config_.validation.samples);
   log::info("step {}: validation loss {:.6f}", state_.step, loss);
   if (record_.metrics) record_.metrics->event("validation", state_.step, {{"validation_loss", loss}});
+}
+
+void TrainingLoop::draw_samples() {
+  samples_->draw(state_.step, communicator_, RunFolder(config_.output_dir).samples(), record_.metrics.get());
 }
 
 void TrainingLoop::write_final() {

@@ -12,7 +12,9 @@
 #include "train/job.h"
 #include "train/learning_rate.h"
 #include "train/metrics.h"
+#include "train/rank_probe.h"
 #include "train/run_lock.h"
+#include "train/run_samples.h"
 #include "train/run_state.h"
 
 namespace ldmpi::train {
@@ -42,18 +44,13 @@ class TrainingLoop {
   void save();
   /// The validation loss, into log and record.
   void validate();
+  /// Draws the pictures of the step.
+  void draw_samples();
   /// RUN/final.
   void write_final();
 
  private:
-  // Since the last report.
-  struct Interval {
-    double seconds = 0;
-    double waited = 0;
-    exec::PhaseSeconds phases{};
-    std::int64_t steps = 0;
-  };
-
+  void report_ranks();
   void write_step_inputs(int program);
   [[nodiscard]] bool read_results(int program);
 
@@ -64,10 +61,14 @@ class TrainingLoop {
   Record& record_;
   TrainState state_;
   std::int64_t skipped_;  // in the whole run
+  std::vector<double> flops_;  // of one run of each program
+  RankProbe probe_;
   LearningRate rate_;
   data::BatchReader reader_;
   std::optional<DrawLog> draws_;
-  Interval interval_;
+  std::optional<RunSamples> samples_;
+  StepTotals interval_;  // since the last line of the record
+  StepTotals of_rank_;   // since the ranks were asked
   double loss_ = 0;
   double norm_ = 0;
   double scale_ = 1;

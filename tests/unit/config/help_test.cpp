@@ -28,7 +28,7 @@ TEST_F(ConfigTest, HelpIsPrintedWhateverElseIsWrong) {
   EXPECT_TRUE(parse({"train", "--sed", "1", "--help"}).output);
   EXPECT_EQ(parse({"help", "plan"}).output, parse({"plan", "-h"}).output);
   const std::string text = *parse({"--help"}).output;
-  for (const char* command : {"train", "sample", "plan", "probe", "bench", "report", "convert"}) {
+  for (const char* command : {"train", "sample", "plan", "probe", "bench", "report", "top", "convert"}) {
     expect_has(text, std::string("\n  ") + command + " ");
   }
 }

@@ -17,6 +17,7 @@ namespace {
 MetricsOptions options_for(const Scratch& scratch, std::int64_t restored = 0) {
   return {.file = scratch / "metrics.jsonl",
           .tensorboard = {},
+          .prometheus = {},
           .restored_step = restored,
           .progress = {.first_step = restored, .last_step = 100, .every = 1000, .terminal = false}};
 }
@@ -27,7 +28,7 @@ StepMetrics metrics_of(std::int64_t step) {
           .lr = 1e-4,
           .grad_norm = 0.5,
           .samples_per_second = 80,
-          .data_wait_ms = 0.25,
+          .totals = {.steps = 1, .seconds = 0.1, .data_wait = 0.00025, .flops = 2e11, .phases = {0, 0.03, 0.05, 0.01, 0}},
           .extra = {{"epoch", 2.0}}};
 }
 
@@ -49,7 +50,8 @@ TEST(Metrics, OneObjectPerStepWithTheAgreedKeys) {
   metrics.event("validation", 2, {{"validation_loss", 0.125}});
   const auto lines = lines_of(scratch);
   ASSERT_EQ(lines.size(), 3U);
-  for (const char* key : {"step", "loss", "lr", "grad_norm", "samples_per_second", "data_wait_ms", "epoch", "time"})
+  for (const char* key : {"step", "loss", "lr", "grad_norm", "samples_per_second", "data_wait_ms", "epoch", "time",
+                          "step_ms", "tflops", "forward_ms", "communicate_ms", "checkpoint_ms"})
     EXPECT_TRUE(lines[0].contains(key)) << key;
   EXPECT_EQ(lines[0]["loss"], 1.0);
   EXPECT_TRUE(lines[1]["loss"].is_null());
@@ -140,13 +142,133 @@ TEST(Metrics, TensorBoardFileHoldsTheScalars) {
 }
 
 TEST(ProgressLine, SaysWhatMatters) {
-  EXPECT_EQ(progress_text({.step = 120, .samples_per_second = 81.26, .loss = 0.12341, .lr = 1e-4}, 2000, 192.0),
-            "step 120/2000  81.3 samples/s  loss 0.1234  lr 1.00e-04  eta 3m 12s");
-  EXPECT_NE(progress_text({.step = 1}, 10, {}).find("eta ?"), std::string::npos);
+  EXPECT_EQ(progress_text({.step = 120,
+                           .samples_per_second = 81.26,
+                           .loss = 0.12341,
+                           .lr = 1e-4,
+                           .eta_seconds = 192.0,
+                           .tflops = 2.314,
+                           .peak_share = 0.4081,
+                           .data_share = 0.021,
+                           .communicate_share = 0.05},
+                          2000),
+            "step 120/2000  eta 3m 12s  loss 0.1234  81.3 samples/s  2.31 TFLOP/s (41 %)  lr 1.00e-04  data 2 %  comm 5 %");
+  EXPECT_EQ(progress_text({.step = 1}, 10), "step 1/10  eta ?  loss 0.0000  0.0 samples/s  lr 0.00e+00");
   EXPECT_EQ(duration_text(0), "0s");
   EXPECT_EQ(duration_text(59.6), "1m 00s");
   EXPECT_EQ(duration_text(3600 * 5 + 125), "5h 02m");
   EXPECT_EQ(duration_text(86400 * 2 + 3 * 3600), "2d 03h");
+}
+
+TEST(Metrics, AStepSaysWhereItsTimeWent) {
+  Scratch scratch;
+  Metrics metrics(options_for(scratch));
+  metrics.start({.last_step = 100, .hosts = {"n1"}, .peak_tflops = 4, .config = "seed = 1\n"});
+  metrics.log({.step = 2,
+               .totals = {.steps = 2,
+                          .seconds = 0.5,
+                          .data_wait = 0.1,
+                          .checkpoint = 0.02,
+                          .flops = 1e12,
+                          .phases = {0.004, 0.1, 0.2, 0.05, 0.046}}});
+  const auto line = lines_of(scratch).back();
+  for (const auto& [key, value] : std::vector<std::pair<const char*, double>>{{"step_ms", 250},
+                                                                              {"tflops", 2},
+                                                                              {"peak_share", 0.5},
+                                                                              {"data_wait_ms", 50},
+                                                                              {"data_ms", 2},
+                                                                              {"forward_ms", 50},
+                                                                              {"backward_ms", 100},
+                                                                              {"communicate_ms", 25},
+                                                                              {"optimize_ms", 23},
+                                                                              {"checkpoint_ms", 20}})
+    EXPECT_NEAR(line.at(key).get<double>(), value, 1e-9 * value) << key;
+  EXPECT_FALSE(line.contains("eta_s")) << "one step is no pace";
+}
+
+TEST(Metrics, WithoutAPeakNoShareIsMadeUp) {
+  Scratch scratch;
+  Metrics metrics(options_for(scratch));
+  metrics.start({.last_step = 100, .hosts = {"n1"}});
+  metrics.log(metrics_of(1));
+  EXPECT_TRUE(lines_of(scratch).back().contains("tflops"));
+  EXPECT_FALSE(lines_of(scratch).back().contains("peak_share"));
+}
+
+TEST(Metrics, StartsKeepTheirConfigurationAndRanksTheirExtremes) {
+  Scratch scratch;
+  {
+    Metrics metrics(options_for(scratch));
+    metrics.start({.last_step = 100, .hosts = {"n1", "n2", "n3"}, .device = "CPU", .config = "seed = 1\n"});
+    RankValues a, b, c;
+    a.fill(std::nan(""));
+    b = c = a;
+    a[0] = 5;
+    b[0] = 9;
+    c[0] = 7;
+    metrics.ranks(4, {a, b, c});
+    const auto line = lines_of(scratch).back();
+    EXPECT_EQ(line["compute_ms_min"], 5);
+    EXPECT_EQ(line["compute_ms_median"], 7);
+    EXPECT_EQ(line["compute_ms_max"], 9);
+    EXPECT_EQ(line["compute_ms_max_rank"], 1);
+    EXPECT_EQ(line["compute_ms_max_host"], "n2");
+    EXPECT_FALSE(line.contains("gpu_power_w_min"));
+  }
+  Metrics again(options_for(scratch, 4));
+  again.start({.first_step = 4, .last_step = 100, .hosts = {"n1"}, .config = "seed = 2\n"});
+  const History history = read_history(scratch / "metrics.jsonl");
+  ASSERT_EQ(history.starts.size(), 2U);
+  EXPECT_EQ(history.starts[0].config, "seed = 1\n");
+  EXPECT_EQ(history.starts[0].hosts, (std::vector<std::string>{"n1", "n2", "n3"}));
+  EXPECT_EQ(history.starts[1].step, 4);
+  EXPECT_EQ(history.starts[1].config, "seed = 2\n");
+  EXPECT_EQ(history.maxima.at("compute_ms").at("rank 1 on n2"), 1);
+  EXPECT_EQ(history.series.count("planned_mib"), 0U);
+}
+
+TEST(Metrics, ThePrometheusFileHoldsTheNewestState) {
+  Scratch scratch;
+  auto options = options_for(scratch);
+  options.prometheus = scratch / "metrics.prom";
+  options.export_seconds = 0;
+  Metrics metrics(options);
+  metrics.start({.last_step = 100, .hosts = {"n1", "n2"}, .device = "a \"quoted\" name", .planned_bytes = 4096});
+  RankValues values;
+  values.fill(std::nan(""));
+  values[static_cast<std::size_t>(RankValue::GpuPowerW)] = 512.5;
+  metrics.ranks(1, {values, values});
+  metrics.log(metrics_of(1));
+  metrics.log(metrics_of(2));
+  const std::string text = get(scratch / "metrics.prom");
+  const auto run = scratch.path().filename().string();
+  for (const auto& line :
+       {fmt::format("ldmpi_step{{run=\"{}\"}} 2\n", run), fmt::format("ldmpi_loss{{run=\"{}\"}} 0.5\n", run),
+        fmt::format("ldmpi_phase_seconds{{run=\"{}\",phase=\"forward\"}} 0.03\n", run),
+        fmt::format("DCGM_FI_DEV_POWER_USAGE{{run=\"{}\",rank=\"1\",Hostname=\"n2\"}} 512.5\n", run),
+        std::string("device=\"a \\\"quoted\\\" name\"")})
+    EXPECT_NE(text.find(line), std::string::npos) << line << "is not in\n" << text;
+  EXPECT_EQ(text.find("ldmpi_rank_compute"), std::string::npos) << "nobody has measured that";
+  EXPECT_EQ(files_in(scratch.path()).size(), 2U) << "a temporary file is left";
+}
+
+TEST(Metrics, WarnsOnceWhenTheJobEndsBeforeTheRun) {
+  Scratch scratch;
+  Metrics metrics(options_for(scratch));
+  metrics.start({.last_step = 100, .hosts = {"n1"}, .job_end_seconds = std::int64_t{1}});
+  testing::internal::CaptureStderr();
+  for (std::int64_t step = 1; step <= 30; ++step) metrics.log(metrics_of(step));
+  const std::string text = testing::internal::GetCapturedStderr();
+  const std::size_t first = text.find("the end of this job");
+  EXPECT_NE(first, std::string::npos) << text;
+  EXPECT_EQ(text.find("the end of this job", first + 1), std::string::npos) << text;
+
+  Scratch other;
+  Metrics in_time(options_for(other));
+  in_time.start({.last_step = 100, .hosts = {"n1"}, .job_end_seconds = std::int64_t{1} << 40});
+  testing::internal::CaptureStderr();
+  for (std::int64_t step = 1; step <= 30; ++step) in_time.log(metrics_of(step));
+  EXPECT_EQ(testing::internal::GetCapturedStderr().find("the end of this job"), std::string::npos);
 }
 
 std::string shown(bool terminal, std::int64_t every) {

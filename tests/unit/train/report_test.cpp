@@ -72,6 +72,40 @@ TEST(Report, ShowsCurvesPicturesAndConfiguration) {
   EXPECT_EQ(html.find("http"), std::string::npos) << "the page must not need the network";
 }
 
+TEST(Report, ShowsWhereTheTimeWentTheRanksAndTheStarts) {
+  Scratch scratch;
+  std::string text =
+      R"({"event":"start","step":0,"time":1000,"ranks":2,"hosts":["n1","n2"],"device":"CPU <x>","config":"seed = 7\ncheckpoint.every = 10\n"})"
+      "\n";
+  for (int step = 1; step <= 30; ++step) {
+    text += fmt::format(
+        R"({{"step":{},"loss":0.5,"step_ms":100,"forward_ms":25,"backward_ms":50,"communicate_ms":10,"optimize_ms":5,)"
+        R"("data_wait_ms":2,"data_ms":0,"tflops":1.5,"peak_share":0.375}})"
+        "\n",
+        step);
+    if (step % 10 == 0)
+      text += fmt::format(
+          R"({{"event":"ranks","step":{},"compute_ms_min":70,"compute_ms_median":75,"compute_ms_max":90,)"
+          R"("compute_ms_max_rank":{},"compute_ms_max_host":"n2"}})"
+          "\n",
+          step, step == 10 ? 0 : 1);
+    if (step == 20)
+      text +=
+          "{\"restart\":1,\"step\":20}\n"
+          R"({"event":"start","step":20,"time":2000,"ranks":4,"hosts":["n3"],"config":"seed = 7\ncheckpoint.every = 5\n"})"
+          "\n";
+  }
+  put(scratch / "run/metrics.jsonl", text);
+  const std::string html = report_html(scratch / "run");
+  expect_balanced(html);
+  for (const char* part :
+       {"forward 25.0 %", "backward 50.0 %", "exposed communication 10.0 %", "the rest 8.0 %", "Arithmetic of a device",
+        "Share of peak", "<td>70</td><td>75</td><td>90</td><td>rank 1 on n2, 67 % of the time</td>", "n1, n2: CPU &lt;x&gt;",
+        "first start", "checkpoint.every: 10 &#8594; 5", "1970-01-01 00:33 UTC"})
+    EXPECT_NE(html.find(part), std::string::npos) << part;
+  EXPECT_EQ(html.find("seed: 7"), std::string::npos) << "what did not change is no change";
+}
+
 TEST(Report, EscapesWhateverItShows) {
   Scratch scratch;
   const std::string evil = "<script>alert('x')&\"";

@@ -1,0 +1,44 @@
+#include "train/rank_probe.h"
+
+#include <cmath>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/resources.h"
+
+namespace ldmpi::train {
+
+RankProbe::RankProbe(const std::string& gpu, const std::string& library) {
+  if (gpu.empty()) return;
+  try {
+    monitor_ = backend::make_gpu_monitor(library);
+    gpu_ = monitor_->find(gpu);
+  } catch (const Error& error) {
+    log::warning("utilisation, power and temperature of the GPU are not recorded: {}", error.what());
+  }
+}
+
+RankValues RankProbe::values(const StepTotals& totals) const {
+  RankValues values;
+  values.fill(std::nan(""));
+  const auto set = [&](RankValue which, std::optional<double> x) {
+    if (x) values[static_cast<std::size_t>(which)] = *x;
+  };
+  if (totals.steps > 0) {
+    const double per_step = 1e3 / static_cast<double>(totals.steps);
+    set(RankValue::ComputeMs, totals.compute() * per_step);
+    set(RankValue::DataWaitMs, totals.data_wait * per_step);
+  }
+  set(RankValue::ResidentMib, static_cast<double>(read_resources().resident_bytes) / 0x1p20);
+  if (!gpu_) return values;
+  const auto sample = monitor_->sample(*gpu_);
+  set(RankValue::GpuUtilisation, sample.utilization);
+  set(RankValue::GpuPowerW, sample.power_watts);
+  set(RankValue::GpuTemperatureC, sample.temperature_celsius);
+  const auto& facts = monitor_->gpus()[static_cast<std::size_t>(*gpu_)];
+  if (sample.memory_free_bytes)
+    set(RankValue::GpuMemoryMib, static_cast<double>(facts.memory_bytes - *sample.memory_free_bytes) / 0x1p20);
+  return values;
+}
+
+}  // namespace ldmpi::train
