@@ -12,7 +12,7 @@ done
 # Ranks follow the GPUs that Slurm has granted on a node, however they were asked for; without GPUs, the tasks.
 gpus=${SLURM_GPUS_ON_NODE:-$(words_in "${CUDA_VISIBLE_DEVICES:-}")}
 if [ "$gpus" = 0 ]; then
-  tasks=${SLURM_NTASKS_PER_NODE:-1}
+  tasks=${SLURM_NTASKS_PER_NODE:-$((${SLURM_NTASKS:-$SLURM_JOB_NUM_NODES} / SLURM_JOB_NUM_NODES))}
   echo "no GPUs are granted to this job (--gpus-per-node=N or --gres=gpu:N asks for them): on the CPU"
 else
   tasks=$gpus
@@ -43,12 +43,12 @@ end_of_ranks() { # PROCESS
 # launch LAUNCHER...: the job, to its end; $code is its exit code. USR1, which comes before the time limit, and TERM ask
 # it to save and end. (A wait that a signal interrupts says nothing about the job.)
 launch() {
-  local interrupted=yes watch
+  local interrupted=yes job='' watch
   cancelled=no
+  trap 'interrupted=yes; kill -USR1 $job || true' USR1
+  trap 'interrupted=yes cancelled=yes; kill -USR1 $job || true' TERM
   "$@" "${command[@]}" &
-  local job=$!
-  trap 'interrupted=yes; kill -USR1 "$job" || true' USR1
-  trap 'interrupted=yes cancelled=yes; kill -USR1 "$job" || true' TERM
+  job=$!
   end_of_ranks "$job" &
   watch=$!
   while [ $interrupted = yes ]; do

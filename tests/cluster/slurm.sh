@@ -111,6 +111,6 @@ slurm_is_over() { [[ $(slurm_job "$1" JobState) =~ ^(COMPLETED|FAILED|CANCELLED|
 slurm_wait() {
   hosts_wait "$1" eval "slurm_state_is $2 '$3' || slurm_is_over $2"
   slurm_state_is "$2" "$3" && return
-  echo "job $2 is $(slurm_job "$2" JobState) after $1 s instead of $3"
+  echo "job $2 is $(slurm_job "$2" JobState) instead of $3"
   return 1
 }

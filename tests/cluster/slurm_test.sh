@@ -28,7 +28,7 @@ bad=$(cat "$here/bad")
 # Ranks follow the GPUs of a node, or its tasks; the program may have words in front of it.
 submit gpus slurm.sbatch "max_train_steps=2 device=cpu" -N 2 --gpus-per-node=2
 gpus=$job
-LDMPI="env WITHIN=container $PROGRAM" submit tasks slurm_srun.sbatch max_train_steps=2 -N 2 --ntasks-per-node=2
+LDMPI="env WITHIN=container $PROGRAM" submit tasks slurm_srun.sbatch max_train_steps=2 -N 2 -n 4
 tasks=$job
 submit card slurm.sbatch "" --gres=gpu:1  # who is granted GPUs does not compute on the CPU
 card=$job
