@@ -105,14 +105,14 @@ TEST_F(ConfigTest, CommandLineForms) {
 
 // What nothing in the program reads must not be accepted.
 TEST_F(ConfigTest, OptionsThatWouldDoNothingAreUnknown) {
-  for (const char* option : {"--doctor", "--profile"})
+  for (const char* option : {"--doctor"})
     expect_has(train_refusal({option, "on"}), std::string("unknown option ") + option);
   for (const char* option : {"--mode", "--data.path", "--seed", "--max_train_steps", "--print"}) {
     const std::string text = refusal([&] { parse({"bench", "--model.config", "c", option, "1"}); });
     expect_has(text, option);
     expect_has(text, "option");
   }
-  for (const char* command : {"doctor", "top"})
+  for (const char* command : {"doctor"})
     expect_has(refusal([&] { parse({command}); }), std::string("unknown command '") + command);
 }
 
