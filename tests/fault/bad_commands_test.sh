@@ -37,7 +37,7 @@ refused 66 'nodata.*working directory' "${job[@]}" --data.path nodata
 refused 65 'no shards' "${job[@]}" --data.path empty
 refused 65 'not a sound HDF5 file' "${job[@]}" --data.path text
 refused 66 'nodata' "${job[@]}" --validation.path nodata
-CUDA_VISIBLE_DEVICES= refused 69 "CUDA_VISIBLE_DEVICES is ''" train "${net[@]}" --output_dir out --device cuda
+CUDA_VISIBLE_DEVICES='' refused 69 "CUDA_VISIBLE_DEVICES is ''" train "${net[@]}" --output_dir out --device cuda
 refused 78 'fp8' "${job[@]}" --precision fp8
 refused 78 'tf32 exists on CUDA only' "${job[@]}" --precision tf32
 refused 78 'out of range' "${job[@]}" --num_gpus 0
