@@ -7,6 +7,11 @@
 #include "base/resources.h"
 
 namespace ldmpi::train {
+namespace {
+
+constexpr double kSecondsBetweenSamples = 1;
+
+}  // namespace
 
 RankProbe::RankProbe(const std::string& gpu, const std::string& library) {
   if (gpu.empty()) return;
@@ -18,7 +23,7 @@ RankProbe::RankProbe(const std::string& gpu, const std::string& library) {
   }
 }
 
-RankValues RankProbe::values(const StepTotals& totals) const {
+RankValues RankProbe::values(const StepTotals& totals) {
   RankValues values;
   values.fill(std::nan(""));
   const auto set = [&](RankValue which, std::optional<double> x) {
@@ -31,13 +36,16 @@ RankValues RankProbe::values(const StepTotals& totals) const {
   }
   set(RankValue::ResidentMib, static_cast<double>(read_resources().resident_bytes) / 0x1p20);
   if (!gpu_) return values;
-  const auto sample = monitor_->sample(*gpu_);
-  set(RankValue::GpuUtilisation, sample.utilization);
-  set(RankValue::GpuPowerW, sample.power_watts);
-  set(RankValue::GpuTemperatureC, sample.temperature_celsius);
+  if (!sampled_ || seconds_since(*sampled_) >= kSecondsBetweenSamples) {
+    sample_ = monitor_->sample(*gpu_);
+    sampled_ = Clock::now();
+  }
+  set(RankValue::GpuUtilisation, sample_.utilization);
+  set(RankValue::GpuPowerW, sample_.power_watts);
+  set(RankValue::GpuTemperatureC, sample_.temperature_celsius);
   const auto& facts = monitor_->gpus()[static_cast<std::size_t>(*gpu_)];
-  if (sample.memory_free_bytes)
-    set(RankValue::GpuMemoryMib, static_cast<double>(facts.memory_bytes - *sample.memory_free_bytes) / 0x1p20);
+  if (sample_.memory_free_bytes)
+    set(RankValue::GpuMemoryMib, static_cast<double>(facts.memory_bytes - *sample_.memory_free_bytes) / 0x1p20);
   return values;
 }
 

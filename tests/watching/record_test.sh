@@ -16,6 +16,16 @@ SLURM_JOB_END_TIME=1000000000 train 2 run --max_train_steps 12 --log.every 4 \
 grep -Eq 'step 8/12  eta [0-9a-z ]+  loss [0-9.]+  [0-9.]+ samples/s  [0-9.e-]+ TFLOP/s \([0-9]+ %\)  lr .*  data [0-9]+ %  comm [0-9]+ %$' \
   "$here/run.log" || problem "the progress line is another one: $(grep 'step 8/12' "$here/run.log")"
 
+# Passes that are summed to the same batch are the same arithmetic.
+train 2 summed --max_train_steps 2 --batch_size 2
+/usr/bin/python3 - "$here/plan.json" "$here/summed/metrics.jsonl" <<'PY' || problem "the arithmetic of summed passes"
+import json, sys
+plan, *lines = (json.loads(line) for line in [open(sys.argv[1]).read(), *open(sys.argv[2])])
+flops = [line["tflops"] * line["step_ms"] * 1e9 for line in lines if "tflops" in line]
+assert len(flops) == 2, flops
+assert all(abs(x / (plan["forward_flops"] + plan["backward_flops"]) - 1) < 1e-9 for x in flops), (flops, plan)
+PY
+
 # Damage is seen: the decoder itself can fail.
 file=$(ls "$here"/run/tensorboard/*)
 cp "$file" "$here/damaged"

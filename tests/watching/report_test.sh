@@ -15,7 +15,7 @@ page=$here/run/report.html
 flags=(--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --user-data-dir="$here/profile"
        --enable-logging=stderr --v=0)
 timeout 120 "$browser" "${flags[@]}" --dump-dom "file://$page" >"$here/dom" 2>"$here/console" || problem "chromium: $(tail -3 "$here/console")"
-timeout 120 "$browser" "${flags[@]}" --hide-scrollbars --window-size=1280,2800 --screenshot="${LDMPI_REPORT_PICTURE:-$here/page.png}" \
+timeout 120 "$browser" "${flags[@]}" --hide-scrollbars --window-size=1280,2800 --screenshot="${REPORT_PICTURE:-$here/page.png}" \
   "file://$page" >/dev/null 2>>"$here/console" || problem "chromium made no picture"
 grep -E 'CONSOLE' "$here/console" && problem "messages on the console"
 for text in 'Training loss' 'Validation loss' 'Where the time goes' 'exposed communication' 'Ranks' 'forward and backward, ms' \
@@ -23,7 +23,7 @@ for text in 'Training loss' 'Validation loss' 'Where the time goes' 'exposed com
   grep -qF -- "$text" "$here/dom" || problem "'$text' is not on the page"
 done
 # The picture is a page, not a blank: many colours, the blue of the loss curve and the red of the restart among them.
-/usr/bin/python3 - "${LDMPI_REPORT_PICTURE:-$here/page.png}" <<'PY' || problem "the picture"
+/usr/bin/python3 - "${REPORT_PICTURE:-$here/page.png}" <<'PY' || problem "the picture"
 import collections, struct, sys, zlib
 data = open(sys.argv[1], "rb").read()
 at, body = 8, b""

@@ -25,6 +25,12 @@ cmp -s "$here/with/samples/step-00000004.png" "$here/with/samples/step-00000008.
 grep -Eq $'^8\tsamples\t[0-9]+x[0-9]+x[13]$' "$here/events" || problem "no picture of step 8 in the event file"
 [ "$(grep -c '"event":"samples"' "$here/with/metrics.jsonl")" -eq 2 ] || problem "the record does not name two grids"
 
+# The same where passes are summed and the optimizer's state is spread over the ranks.
+spread="$steps --optimizer.shard on --batch_size 2"
+train 2 without-spread $spread
+train 2 with-spread $spread $samples
+same_result without-spread with-spread 8
+
 # Equal weights, equal pictures: a learning rate of 0 leaves the weights of a trained net alone.
 for ranks in 1 2 4; do
   train $ranks "r$ranks" --model.path "$here/with" --optimizer.learning_rate 0 --max_train_steps 2 --samples.every 2 \

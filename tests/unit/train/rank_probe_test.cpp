@@ -42,7 +42,7 @@ TEST(RankProbe, SaysWhatTheDriverSaysOfItsGpu) {
 
 TEST(RankProbe, WithoutADriverWarnsAndGoesOn) {
   testing::internal::CaptureStderr();
-  const RankProbe probe("0000:17:00.0", "no such library");
+  RankProbe probe("0000:17:00.0", "no such library");
   EXPECT_NE(testing::internal::GetCapturedStderr().find("are not recorded"), std::string::npos);
   EXPECT_TRUE(std::isnan(at(probe.values({}), RankValue::GpuUtilisation)));
 }
