@@ -52,7 +52,18 @@ def event_class():
             (10, "source_metadata", "SourceMetadata", False))
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return message_factory.MessageFactory(pool).GetPrototype(pool.FindMessageTypeByName("tb.Event"))
+    event = pool.FindMessageTypeByName("tb.Event")
+    if hasattr(message_factory, "GetMessageClass"):
+        return message_factory.GetMessageClass(event)
+    return message_factory.MessageFactory(pool).GetPrototype(event)  # before protobuf 4.22
+
+
+def unknown_fields(message):
+    try:
+        from google.protobuf.unknown_fields import UnknownFieldSet
+    except ImportError:  # before protobuf 4.24
+        return len(message.UnknownFields())
+    return len(UnknownFieldSet(message))
 
 
 def records(path):
@@ -93,7 +104,7 @@ def main():
     for path in sys.argv[1:]:
         for number, payload in enumerate(records(path)):
             event = Event.FromString(payload)
-            assert not event.UnknownFields(), f"{path}: unknown fields in record {number}"
+            assert unknown_fields(event) == 0, f"{path}: unknown fields in record {number}"
             assert event.wall_time > 1e9
             if number == 0:
                 assert event.file_version == "brain.Event:2" and event.source_metadata.writer == "ldmpi"
