@@ -39,7 +39,7 @@ set -m  # the shell leaves INT to processes in the background only then
 bash "$script" "${words[@]}" --output_dir "$here/run" --max_train_steps 200 > "$here/run.log" 2>&1 &
 job=$!
 for _ in $(seq 600); do
-  [ -s "$here/run/metrics.jsonl" ] && break
+  grep -qs '"loss"' "$here/run/metrics.jsonl" && break
   sleep 0.05
 done
 kill -INT "$job"

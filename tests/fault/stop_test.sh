@@ -12,7 +12,7 @@ start() {
   "${words[@]}" --output_dir "$here/$run" --max_train_steps 100000 --log.every 100000 "$@" >>"$here/$run.log" 2>&1 &
   job=$!
   for _ in $(seq 300); do
-    [ -s "$here/$run/metrics.jsonl" ] && return
+    grep -qs '"loss"' "$here/$run/metrics.jsonl" && return
     sleep 0.05
   done
   problem "$run does not train: $(tail -3 "$here/$run.log")"
@@ -65,7 +65,7 @@ cat "$here"/killed/logs/draws-rank-*.tsv | sort -n -k1,1 -k2,2 | awk -v steps="$
   END { if (NR != 8 * steps) { print NR " draws in " steps " steps"; bad = 1 }; exit bad }' || problem "the record of draws"
 
 # Skipped updates are counted over the whole run: a learning rate of 1 destroys the net in its first step.
-skipped() { sed -nE '$s/.*"skipped_steps":([0-9]+).*/\1/p' "$here/diverged/metrics.jsonl"; }
+skipped() { sed -nE 's/.*"skipped_steps":([0-9]+).*/\1/p' "$here/diverged/metrics.jsonl" | tail -1; }
 hopeless=(--precision fp16 --optimizer.learning_rate 1 --optimizer.max_grad_norm 0)
 train 1 diverged "${hopeless[@]}" --max_train_steps 3
 [ "$(skipped)" = 2 ] || problem "$(skipped) skipped steps instead of 2: the test shows nothing"

@@ -3,7 +3,7 @@
 . "$TESTS/training/common.sh"
 synth data
 
-first_new_step() { awk '/"restart"/ { seen = 1; next } seen' "$here/$1/metrics.jsonl" | sed -nE '1s/.*"step":([0-9]+).*/\1/p'; }
+first_new_step() { sed '1,/"restart"/d' "$here/$1/metrics.jsonl" | sed -nE 's/^\{"step":([0-9]+).*/\1/p' | head -1; }
 
 for ranks in 1 2; do
   train "$ranks" "whole$ranks" --max_train_steps 12
@@ -26,7 +26,7 @@ words
   >"$here/asked.log" 2>&1 &
 launcher=$!
 for _ in $(seq 300); do
-  [ -s "$here/asked/metrics.jsonl" ] && break
+  grep -qs '"loss"' "$here/asked/metrics.jsonl" && break
   sleep 0.1
 done
 kill -USR1 "$launcher"
